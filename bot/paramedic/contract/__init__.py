@@ -1,0 +1,1 @@
+"""The nouns that cross a wire between a bot and its platform. Standard library only."""

@@ -1,0 +1,58 @@
+"""Names of the telemetry that a guard emits and that the collector reads.
+
+OpenTelemetry has no convention for breakers, fallbacks or leases, so those live under ``paramedic.*``;
+everything else keeps its standard name. The GenAI names are those that instrumentations emit today;
+the collector also reads the older and newer ones.
+
+Source: OpenTelemetry semantic conventions 1.41 (GenAI) and 1.44 (the rest).
+"""
+
+from typing import Final
+
+# What a call was made to, on its CLIENT span.
+PEER: Final = "service.peer.name"
+PEER_ZONE: Final = "paramedic.peer.zone"  # zone of the callee; the caller's own is the resource's ZONE
+ZONE: Final = "cloud.availability_zone"  # resource attribute
+ERROR_TYPE: Final = "error.type"
+
+# What the guard decided, on the same span.
+GUARD: Final = "paramedic.guard"
+DECISION: Final = "paramedic.decision"  # one of Decision below
+REFUSED_BY: Final = "paramedic.refused.by"  # one of RefusedBy below; only on refused calls
+FALLBACK_LEVEL: Final = "paramedic.fallback.level"  # 0 the guarded call itself, 1 the first fallback, ...
+PROBE: Final = "paramedic.probe"  # True: let through a tripped path on purpose, to see whether it recovered
+LEASE_ID: Final = "paramedic.lease.id"
+USELESS: Final = "paramedic.useless"  # "empty", "cut" or "refused": an answer that arrived and helps nobody
+COST_USD: Final = "paramedic.cost"  # US dollars of this call
+
+# Values of DECISION.
+ALLOWED: Final = "allowed"
+REFUSED: Final = "refused"  # the call was not made: counted apart, never an error of the callee
+# Values of REFUSED_BY, in order of precedence.
+REFUSED_BY_OPERATOR: Final = "operator"
+REFUSED_BY_COMMAND: Final = "command"
+REFUSED_BY_BREAKER: Final = "breaker"
+REFUSED_BY_BULKHEAD: Final = "bulkhead"
+REFUSED_BY_DEADLINE: Final = "deadline"
+REFUSED_BY_SHED: Final = "shed"
+# Values of ERROR_TYPE that guards set beside status codes and exception names.
+TIMEOUT: Final = "timeout"
+
+# GenAI, on spans of LLM calls.
+GENAI_OPERATION: Final = "gen_ai.operation.name"
+GENAI_PROVIDER: Final = "gen_ai.provider.name"
+GENAI_REQUEST_MODEL: Final = "gen_ai.request.model"
+GENAI_RESPONSE_MODEL: Final = "gen_ai.response.model"
+GENAI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+GENAI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+GENAI_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+GENAI_CONVERSATION: Final = "gen_ai.conversation.id"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # seconds
+
+# Gauges, each second, with the attributes GUARD, PEER, PEER_ZONE.
+IN_FLIGHT: Final = "paramedic.calls.in_flight"  # calls begun and not ended
+OLDEST_S: Final = "paramedic.calls.oldest"  # seconds since the oldest of them began; 0 when none is
+# Gauge, each second, with GUARD, PEER, PEER_ZONE: 0 closed, 1 half open, 2 open by the local breaker, 3 open by command.
+BREAKER_STATE: Final = "paramedic.breaker.state"
+# Counter, with "paramedic.dropped.what": telemetry and commands of ours that failed and were dropped.
+DROPPED: Final = "paramedic.dropped"

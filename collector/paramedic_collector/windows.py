@@ -1,0 +1,115 @@
+"""The window: one second of one series. The schema that collectors and detectors share.
+
+One Arrow schema a family. A row is one window of one series: `ts` (unix seconds, start of the second),
+the family's key columns, then its values. Rows merge: see `paramedic_collector.merge`.
+
+Histograms are base-2 exponential like OTLP's, but sparse: bucket `index` holds values in
+(2^(index * 2^-scale), 2^((index + 1) * 2^-scale)] seconds. Spans are folded at SCALE; a coarser source
+keeps its own scale, and a merge goes down to the coarser one by shifting indexes, which is exact.
+
+Source of the sketch: OpenTelemetry metrics data model, exponential histograms.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+SCALE: Final = 3  # eight buckets a factor of two: an estimate is at most 4.5 % off
+EXEMPLARS: Final = 4  # kept per window: failed before useless before slow, then the longest
+
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "op": ("service", "operation", "kind", "peer", "zone", "model", "version"),  # zone: where it ran
+    "edge": ("caller", "callee", "zone"),  # zone: the callee's, "" when not known
+    "callee": ("callee", "zone"),
+    "gauge": ("service", "instance", "metric"),
+    "log": ("service", "severity", "template"),
+}
+
+
+class SeriesKey(NamedTuple):
+    """The name of a series: its family, then its key columns in the order of KEYS; "" for what is not known."""
+
+    family: str
+    parts: tuple[str, ...]
+
+    def part(self, name: str) -> str:
+        """The key column `name`; "" when this family has no such column."""
+        names = KEYS[self.family]
+        return self.parts[names.index(name)] if name in names else ""
+
+    def __str__(self) -> str:
+        return f"{self.family}:" + "/".join(self.parts)
+
+
+HISTOGRAM: Final = pa.struct(
+    [
+        ("scale", pa.int8()),
+        ("zero", pa.int64()),  # values of 0
+        ("sum", pa.float64()),  # seconds
+        ("index", pa.list_(pa.int32())),  # ascending
+        ("count", pa.list_(pa.int64())),  # of the bucket at the same place in `index`
+    ]
+)
+COUNTS: Final = pa.list_(pa.struct([("key", pa.string()), ("count", pa.int64())]))  # sorted by key
+EXEMPLAR: Final = pa.struct(
+    [
+        ("trace_id", pa.string()),  # 32 hex digits
+        ("span_id", pa.string()),  # 16 hex digits
+        ("rank", pa.int8()),  # 2 failed, 1 useless, 0 the rest
+        ("duration_s", pa.float64()),
+        ("note", pa.string()),  # error.type, or the kind of useless answer, or ""
+    ]
+)
+
+_CALLS: Final[list[tuple[str, pa.DataType]]] = [
+    ("count", pa.int64()),  # calls that were made and ended in this second
+    ("errors", COUNTS),  # of them, by error.type
+    ("refused", COUNTS),  # calls that were NOT made, by who refused them; not in `count`
+    ("probes", pa.int64()),  # of `count`, let through a tripped path on purpose
+    ("probe_errors", pa.int64()),  # of `probes`
+    ("useless", COUNTS),  # of `count`, not errors: "empty", "cut", "refused"
+    ("duration", HISTOGRAM),
+    ("exemplars", pa.list_(EXEMPLAR)),
+    ("in_flight", pa.int64()),  # calls begun and not ended, summed over instances; null when nobody said
+    ("oldest_s", pa.float64()),  # age of the oldest of them; null when nobody said
+]
+VALUES: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
+    "op": [
+        *_CALLS,
+        ("self_time", HISTOGRAM),  # duration less the union of its children; null while a child may still come
+        ("first_token", HISTOGRAM),  # null when no call streamed
+        ("input_tokens", pa.int64()),
+        ("output_tokens", pa.int64()),
+        ("cost_usd", pa.float64()),
+    ],
+    "edge": [*_CALLS, ("gap", HISTOGRAM)],  # client duration less server duration; null without a server span
+    "callee": [*_CALLS, ("gap", HISTOGRAM)],
+    "gauge": [
+        ("count", pa.int64()),
+        ("sum", pa.float64()),
+        ("min", pa.float64()),
+        ("max", pa.float64()),
+    ],
+    "log": [("count", pa.int64()), ("example", pa.string()), ("trace_ids", pa.list_(pa.string()))],
+}
+SCHEMAS: Final[dict[str, pa.Schema]] = {
+    family: pa.schema(
+        [("ts", pa.int64()), *((key, pa.string()) for key in keys), *VALUES[family]],
+        metadata={"family": family, "version": "1"},
+    )
+    for family, keys in KEYS.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """The windows that one collector closed at one moment, and where in its flight recorder they came from."""
+
+    collector: str
+    sequence: int  # grows by one a batch
+    watermark: int  # unix seconds: windows before this one are complete, save late data
+    tables: dict[str, pa.RecordBatch] = field(default_factory=dict)  # by family; a family may be missing
+    segment: str = ""
+    offsets: tuple[int, int] = (0, 0)  # [from, to) in bytes of `segment`
+    late: int = 0  # spans and points that came after their window had been given out, counted in a later one
