@@ -52,7 +52,7 @@ TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # seconds
 # Gauges, each second, with the attributes GUARD, PEER, PEER_ZONE.
 IN_FLIGHT: Final = "paramedic.calls.in_flight"  # calls begun and not ended
 OLDEST_S: Final = "paramedic.calls.oldest"  # seconds since the oldest of them began; 0 when none is
-# Gauge, each second, with GUARD, PEER, PEER_ZONE: 0 closed, 1 half open, 2 open by the local breaker, 3 open by command.
+# Gauge, each second, with GUARD, PEER, PEER_ZONE: 0 closed, 1 half open, 2 open by itself, 3 open by command.
 BREAKER_STATE: Final = "paramedic.breaker.state"
 # Counter, with "paramedic.dropped.what": telemetry and commands of ours that failed and were dropped.
 DROPPED: Final = "paramedic.dropped"
