@@ -1,0 +1,88 @@
+# The commands people type. Each sets up what it needs: a .venv, made by the standard library, with the pinned versions.
+#
+#   make demo ARGS="--duration 120 --no-dashboard --json out.json"
+#   make test
+#
+# uv is used when it is on PATH, pip otherwise; a step runs again when pyproject.toml or constraints.txt changed.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo drill test lint format bench bench-ingest bench-sdk bench-detect eval screenshots clean
+
+help: ## what can be typed here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@set -e; found=""; \
+	for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "make: paramedic needs Python 3.11 or newer, found $$(python3 --version 2>&1 || true); install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; \
+	fi; \
+	if ! $$found -c 'import venv, ensurepip' >/dev/null 2>&1; then \
+	  echo "make: $$found has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	echo "make: a new $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV)
+
+# $(1) is an extra of pyproject.toml.
+define install
+	@echo "make: installing paramedic[$(1)] into $(VENV)"
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; \
+	else \
+	  $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(1)]'; \
+	fi
+endef
+
+# `dev` holds all of `demo`, so whoever has the first is not asked to install the second.
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(call install,demo)
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(call install,dev)
+	@touch $(VENV)/.demo $@
+
+install: $(VENV)/.dev ## set up .venv with everything, tests and linters too
+
+demo: $(VENV)/.demo ## hurt a real bot three ways and watch it be treated; ARGS="--duration 120 --no-dashboard --json out.json"
+	@$(BIN)/paramedic demo $(ARGS)
+
+drill: $(VENV)/.demo ## scenarios against real processes; ARGS="demo --compare --json out.json"
+	@$(BIN)/paramedic drill $(ARGS)
+
+test: lint ## lint, then every test; ARGS="tests/cli -k scorecard" for some
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## let ruff put the code in shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: bench-ingest bench-sdk bench-detect ## all three benchmarks
+
+bench-ingest bench-sdk bench-detect: $(VENV)/.dev ## one benchmark: a table, and build/bench/NAME.json
+	@if [ -f benchmarks/$(subst -,_,$@).py ]; then $(BIN)/python benchmarks/$(subst -,_,$@).py $(ARGS); \
+	else echo "make: benchmarks/$(subst -,_,$@).py is not part of this version; nothing was measured" >&2; exit 1; fi
+
+eval: $(VENV)/.dev ## replay a recorded data set; ARGS="DATASET --json out.json"
+	@if [ -f detector/paramedic_detector/evaluate/main.py ]; then $(BIN)/paramedic eval $(ARGS); \
+	else echo "make: this version cannot replay recorded data sets yet; 'make drill' scores the same code against live faults" >&2; exit 1; fi
+
+screenshots: $(VENV)/.dev ## pictures of the dashboard for the documentation, out of a real run
+	@$(BIN)/python docs/screenshots.py $(ARGS)
+
+clean: ## remove the .venv and everything that was built
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
