@@ -1,0 +1,169 @@
+"""Nested columns of a window, made from flat ones: counts by key, sparse histograms, exemplars.
+
+Everything is "long" inside: (row, key, count), (row, bucket, count), (row, exemplar). Fold makes long
+columns out of spans, merge makes them out of windows; both end here, so both mean the same.
+
+Sums are kept exact, and so independent of the order of merging, by adding whole nanoseconds (and
+billionths of a dollar): a float64 of seconds gives its nanoseconds back up to 26 days.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from paramedic_collector.windows import COUNTS, EXEMPLAR, EXEMPLARS, HISTOGRAM, SCALE
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+NANO = 1_000_000_000
+
+
+def billionths(values: Floats) -> Ints:
+    """Exact integer form of a float that is a multiple of one billionth; beyond ±9.2e9 it is cut."""
+    return np.rint(np.clip(np.nan_to_num(values), -9.2e9, 9.2e9) * NANO).astype(np.int64)
+
+
+def add_up(row: Ints, values: Ints, rows: int) -> Ints:
+    """Sum of `values` by row, exact."""
+    out = np.zeros(rows, np.int64)
+    np.add.at(out, row, values)
+    return out
+
+
+def count_rows(row: Ints, rows: int) -> Ints:
+    return np.bincount(row, minlength=rows).astype(np.int64)
+
+
+def group(*keys: NDArray[np.generic]) -> tuple[Ints, Ints]:
+    """Number the distinct combinations of `keys`, in ascending order.
+
+    Returns:
+        The number of each element's combination, and for each number one element that has it.
+    """
+    n = len(keys[0])
+    if n == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    order = np.lexsort(keys[::-1])
+    new = np.zeros(n, bool)
+    new[0] = True
+    for key in keys:
+        ranked = key[order]
+        new[1:] |= ranked[1:] != ranked[:-1]
+    numbers = np.empty(n, np.int64)
+    numbers[order] = np.cumsum(new) - 1
+    return numbers, order[new]
+
+
+def counts(row: Ints, key: Ints, names: list[str], count: Ints, rows: int) -> pa.ListArray:
+    """COUNTS of each row, from (row, key, count) where `key` is a place in `names`, itself sorted."""
+    number, first = group(row, key)
+    total = add_up(number, count, len(first))
+    some = total != 0
+    first, total = first[some], total[some]
+    keys = pa.array(names, pa.string()).take(pa.array(key[first]))
+    pairs = pa.StructArray.from_arrays([keys, pa.array(total)], fields=list(COUNTS.value_type))
+    return pa.ListArray.from_arrays(_offsets(row[first], rows), pairs).cast(COUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Histograms:
+    """Sparse histograms of many rows, long: `row`, `index`, `count` of buckets; the rest by row."""
+
+    present: Flags  # rows without a histogram are null
+    scale: Ints
+    zero: Ints
+    sum_ns: Ints
+    row: Ints  # of each bucket
+    index: Ints
+    count: Ints
+
+    def arrow(self) -> pa.StructArray:
+        rows = len(self.present)
+        number, first = group(self.row, self.index)
+        total = add_up(number, self.count, len(first))
+        offsets = _offsets(self.row[first], rows)
+        columns = [
+            pa.array(self.scale.astype(np.int8)),
+            pa.array(self.zero),
+            pa.array(self.sum_ns / NANO),
+            pa.ListArray.from_arrays(offsets, pa.array(self.index[first].astype(np.int32))),
+            pa.ListArray.from_arrays(offsets, pa.array(total)),
+        ]
+        return pa.StructArray.from_arrays(columns, fields=list(HISTOGRAM), mask=pa.array(~self.present))
+
+
+def histograms(row: Ints, value_ns: Ints, rows: int, *, null_when_empty: bool) -> pa.StructArray:
+    """HISTOGRAM of each row, at SCALE, from values in nanoseconds, each at least 0."""
+    positive = value_ns > 0
+    index = np.ceil(np.log2(value_ns[positive] / NANO) * 2.0**SCALE).astype(np.int64) - 1
+    present = np.ones(rows, bool)
+    if null_when_empty:
+        present = count_rows(row, rows) > 0
+    zero = count_rows(row[~positive], rows)
+    ones = np.ones(len(index), np.int64)
+    scale = np.full(rows, SCALE, np.int64)
+    sums = add_up(row, value_ns, rows)
+    return Histograms(present, scale, zero, sums, row[positive], index, ones).arrow()
+
+
+def no_histograms(rows: int) -> pa.StructArray:
+    return pa.nulls(rows, HISTOGRAM)
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplars:
+    """Candidates for exemplars of many rows, long."""
+
+    row: Ints
+    rank: Ints
+    duration_ns: Ints
+    trace_id: NDArray[np.uint64]  # (n, 2)
+    span_id: NDArray[np.uint64]
+    note: Ints  # place in `names`
+    names: list[str]
+
+    def arrow(self, rows: int) -> pa.ListArray:
+        """The best EXEMPLARS of each row: by rank, then the longest, then by ids; each span once."""
+        best = self._best()
+        row = self.row[best]
+        ids = np.column_stack((self.trace_id[best], self.span_id[best])).astype(">u8").tobytes().hex()
+        columns = [
+            pa.array([ids[at : at + 32] for at in range(0, len(ids), 48)], pa.string()),
+            pa.array([ids[at + 32 : at + 48] for at in range(0, len(ids), 48)], pa.string()),
+            pa.array(self.rank[best].astype(np.int8)),
+            pa.array(self.duration_ns[best] / NANO),
+            pa.array([self.names[note] for note in self.note[best].tolist()], pa.string()),
+        ]
+        chosen = pa.StructArray.from_arrays(columns, fields=list(EXEMPLAR))
+        return pa.ListArray.from_arrays(_offsets(row, rows), chosen)
+
+    def _best(self) -> Ints:
+        at = np.arange(len(self.row))
+        if len(at) > 8 * EXEMPLARS:  # most can be ruled out without looking at their ids
+            score = (self.rank << 60) + np.minimum(self.duration_ns, (1 << 60) - 1)
+            order = np.lexsort((-score, self.row))
+            row, score = self.row[order], score[order]
+            starts = np.searchsorted(row, row, side="left")
+            last_good = score[np.minimum(starts + 4 * EXEMPLARS - 1, np.searchsorted(row, row, side="right") - 1)]
+            at = order[score >= last_good]
+        ids = (self.trace_id[at, 0], self.trace_id[at, 1], self.span_id[at])
+        keys = (self.note[at], *ids[::-1], -self.duration_ns[at], -self.rank[at], self.row[at])
+        at = at[np.lexsort(keys)]
+        at = at[self._is_new(at)]
+        place = np.arange(len(at)) - np.searchsorted(self.row[at], self.row[at], side="left")
+        return at[place < EXEMPLARS]
+
+    def _is_new(self, at: Ints) -> Flags:
+        """Whether a span is not the one before it: sorted, the copies of a span stand together."""
+        keys = np.column_stack((self.row[at], self.trace_id[at], self.span_id[at]))
+        new = np.ones(len(at), bool)
+        new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+        return new
+
+
+def _offsets(row: Ints, rows: int) -> pa.Array:
+    """Where each row's part begins in a column that is sorted by row."""
+    return pa.array(np.searchsorted(row, np.arange(rows + 1)).astype(np.int32))
