@@ -86,7 +86,7 @@ def parse(raw: object, kinds: Kinds) -> FaultSpec:
         raise FaultError(found)
     known = kinds[str(kind)]
     parameters = {name: rest.get(name, parameter.default) for name, parameter in known.items()}
-    return FaultSpec(str(kind), float(rest.get("share", SHARE.default)), parameters)
+    return FaultSpec(str(kind), float(rest.get("share", 1.0)), parameters)
 
 
 def mistakes_of(kind: object, parameters: Mapping[str, object], kinds: Kinds) -> list[str]:

@@ -1,4 +1,4 @@
-"""A provider of language models, simulated: the OpenAI-compatible API with believable answers, prices, delays and faults.
+"""A provider of language models, simulated: the OpenAI-compatible API with answers, prices, delays and faults.
 
     POST /v1/chat/completions --> key? --> request? --> fault? --> first token ... tokens ... done
     POST /_fault, DELETE /_fault   break it and heal it        GET /_stats   what it was asked and what that cost
@@ -59,11 +59,12 @@ class RateMeter:
     """A token bucket: how many requests a second still pass while the provider limits them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._level, self._at = clock, 1.0, clock()
+        self._clock, self._level, self._at = clock, 0.0, clock()
 
     def passes(self, limit_per_s: float) -> bool:
+        """Whether one more request is within the limit; 0 lets none pass."""
         now = self._clock()
-        self._level = min(max(limit_per_s, 0.0), self._level + (now - self._at) * limit_per_s)
+        self._level = min(max(limit_per_s, 1.0), self._level + (now - self._at) * limit_per_s)
         self._at = now
         if self._level < 1.0:
             return False

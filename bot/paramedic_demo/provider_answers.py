@@ -25,8 +25,8 @@ TOPICS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("return", "send back", "exchange", "wrong size"),
-        "You can return anything within 30 days. Open the order, choose Return an item and print the label; the courier "
-        "collects it or you drop it at a parcel shop.",
+        "You can return anything within 30 days. Open the order, choose Return an item and print the label; the "
+        "courier collects it or you drop it at a parcel shop.",
     ),
     (
         ("cancel",),
@@ -40,8 +40,8 @@ TOPICS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("broken", "damaged", "defect", "faulty", "does not work", "doesn't work", "not working"),
-        "I am sorry that it arrived like this. Please send us a photo under Orders, Report a problem; we then send a new "
-        "one at once, and you need not wait for the old one to reach us.",
+        "I am sorry that it arrived like this. Please send us a photo under Orders, Report a problem; we then send a "
+        "new one at once, and you need not wait for the old one to reach us.",
     ),
     (
         ("pay", "card", "invoice", "charged", "bill"),
@@ -65,8 +65,8 @@ TOPICS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("size", "colour", "color", "stock", "available", "product", "warranty"),
-        "The product page shows what is in stock today, with sizes and materials, and everything we sell has a warranty "
-        "of two years. If a size is gone, choose Tell me, and we write when it is back.",
+        "The product page shows what is in stock today, with sizes and materials, and everything we sell has a "
+        "warranty of two years. If a size is gone, choose Tell me, and we write when it is back.",
     ),
 )
 ANYTHING_ELSE = (
