@@ -1,0 +1,102 @@
+"""Incidents, "/incidents?status=open&q=": the list, newest first."""
+
+import streamlit as st
+
+from paramedic_dashboard.contact.answers import IncidentList, Summary
+from paramedic_dashboard.contact.reader import Seen
+from paramedic_dashboard.paint.html import empty, heading, quiet
+from paramedic_dashboard.parts import lists, page, session
+from paramedic_dashboard.parts.live import follow
+from paramedic_dashboard.words import freshness, plural
+
+POLL_S, OLDEST_S = 5.0, 30.0
+NAMES = {"open": "Open", "you": "Needs you", "resolved": "Resolved", "all": "All"}
+# What is asked of the API for each; an incident that is not resolved is in one of three states.
+STATES = {"open": ("open", "acknowledged", "mitigated"), "resolved": ("resolved",), "all": ("",)}
+NOTHING = {
+    "open": "Nothing is open.",
+    "you": "Nothing needs you.",
+    "resolved": "Nothing was resolved yet.",
+    "all": "No incident so far.",
+}
+
+
+def show() -> None:
+    session.stop_asking()
+    reader = session.reader()
+    contact = reader.version()
+    st.html(heading("Incidents", 1))
+    follow(_head, contact, every_s=POLL_S, oldest_s=OLDEST_S)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        status = st.segmented_control(
+            "Status", list(NAMES), default="open", required=True, format_func=NAMES.__getitem__, key="status",
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+        asked = st.text_input(
+            "Search", key="q", bind="query-params", placeholder="Search title, id, target", width=280,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    found, more, trouble = _found(status or "open")
+    if trouble and not found:
+        st.html(empty(f"The list cannot be read: {trouble}. This page goes on trying."))
+        return
+    _list(_matching(found, asked or ""), found, status or "open", more)
+
+
+def _head() -> None:
+    reader = session.reader()
+    contact, now = reader.version(), reader.now()
+    data_at = contact.value.data_at if contact.value else None
+    told = quiet(freshness(data_at, now).text) if contact.ok else quiet("")
+    st.html(page.troubles(contact, None, now) + told)
+
+
+def _found(status: str) -> tuple[list[Summary], bool, str]:
+    """The incidents of this status, newest first; whether there are more; what went wrong."""
+    pages = [answer for state in STATES.get(status, STATES["open"]) for answer in _pages(state, _wanted(status))]
+    items = {one.id: one for answer in pages if answer.value for one in answer.value.items}
+    newest_first = sorted(items.values(), key=lambda one: one.opened_at, reverse=True)
+    if status == "you":
+        newest_first = [one for one in newest_first if one.needs_you]
+    more = any(answer.value and answer.value.next for answer in pages[-1:])
+    return newest_first, more, next((answer.trouble for answer in pages if not answer.ok), "")
+
+
+def _pages(state: str, wanted: int) -> list[Seen[IncidentList]]:
+    pages, cursor = list[Seen[IncidentList]](), ""
+    while len(pages) < wanted:
+        pages.append(session.reader().incidents(state, cursor))
+        last = pages[-1].value
+        if last is None or not last.next:
+            break
+        cursor = last.next
+    return pages
+
+
+def _wanted(status: str) -> int:
+    return int(st.session_state.get(f"pages-{status}", 1))
+
+
+def _matching(found: list[Summary], asked: str) -> list[Summary]:
+    words = asked.lower().split()
+    return [one for one in found if all(word in _text(one) for word in words)]
+
+
+def _text(one: Summary) -> str:
+    return f"{one.id} {one.title} {one.target} {one.fault_class} {one.owner} sev{one.severity}".lower()
+
+
+def _list(shown: list[Summary], found: list[Summary], status: str, more: bool) -> None:
+    if not shown:
+        st.html(empty(f"None of {plural(len(found), 'incident')} matches." if found else NOTHING[status]))
+    with st.container(gap="small", key="incidents"):
+        lists.rows(shown, session.reader().now(), key=status)
+    if more:
+        st.button("Show older ones", key="older", on_click=_one_page_more, args=(status,))
+
+
+def _one_page_more(status: str) -> None:
+    st.session_state[f"pages-{status}"] = _wanted(status) + 1
+
+
+show()
