@@ -1,0 +1,163 @@
+"""Spans joined with their children: self-time, and the gap between client and server.
+
+    children  --kept by parent--+
+    a parent --wait_s later-----+--> self-time = duration less the union of its children's intervals
+                                     gap = duration of a CLIENT span less that of its SERVER child
+
+A total duration blames the victims of a slow callee; these two find the culprit. Children wait for
+their parent `keep_s` at most, and within a byte limit; the self-time of a parent whose children were
+evicted is not known, and not guessed. Times come in as arguments; used by one thread.
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from paramedic_collector import facts as fact
+from paramedic_collector.facts import FACT, NOWHERE, Facts, Tables
+from paramedic_collector.fold import fold_family, fold_histogram
+from paramedic_collector.interner import EMPTY
+from paramedic_collector.sketch import Ints, add_up
+
+CHILD: Final = np.dtype(
+    [("parent", "u8"), ("start", "i8"), ("end", "i8"), ("service", "i8"), ("server", "?"), ("came", "f8")]
+)
+Children = NDArray[np.void]
+_MOST_LOST: Final = 1_000_000  # parents whose children were evicted, remembered by their marks
+
+
+class Join:
+    """Keeps spans until their self-time is known.
+
+    Args:
+        tables: The names and series that the facts' numbers mean.
+        wait_s: Seconds after a parent came in which its last children may come.
+        keep_s: Seconds that children wait for their parent.
+        limit_bytes: Most bytes of spans and children kept.
+    """
+
+    def __init__(
+        self, tables: Tables, *, wait_s: float = 1.0, keep_s: float = 120.0, limit_bytes: int = 128 << 20
+    ) -> None:
+        self.evicted = 0  # children whose parent did not come in time, or for whom there was no room
+        self.unknown = 0  # parents whose self-time is not known
+        self._tables, self._wait_s, self._keep_s, self._limit_bytes = tables, wait_s, keep_s, limit_bytes
+        self._waiting: list[tuple[float, Facts]] = []  # when they came, oldest first
+        self._children: list[Children] = []
+        self._lost = np.empty(0, np.uint64)
+
+    @property
+    def kept_bytes(self) -> int:
+        return sum(one.nbytes for _, one in self._waiting) + sum(one.nbytes for one in self._children)
+
+    def add(self, facts: Facts, now: float) -> None:
+        """Take spans in; each is a parent to come and, with a parent of its own, a child."""
+        self._waiting.append((now, facts))
+        born = facts[facts["parent"] > 0]
+        children = np.empty(len(born), CHILD)
+        for name in ("parent", "start", "end", "service"):
+            children[name] = born[name]
+        children["server"], children["came"] = born["kind"] == fact.SERVER, now
+        self._children.append(children)
+
+    def close(self, now: float) -> list[pa.RecordBatch]:
+        """The windows of the parents whose time is up."""
+        due = self._take_due(now)
+        children = self._take_children(due)
+        self._evict(now)
+        if not len(due):
+            return []
+        owner = _owners(due, children)
+        known = ~np.isin(due["self"], self._lost)
+        self.unknown += int((~known).sum())
+        found = self._self_times(due, known, owner, children) + self._gaps(due, owner, children)
+        return [batch for batch in found if batch.num_rows]
+
+    def _take_due(self, now: float) -> Facts:
+        count = sum(came <= now - self._wait_s for came, _ in self._waiting)
+        due, self._waiting = self._waiting[:count], self._waiting[count:]
+        return np.concatenate([np.empty(0, FACT), *(one for _, one in due)])
+
+    def _take_children(self, due: Facts) -> Children:
+        pool = np.concatenate([np.empty(0, CHILD), *self._children])
+        theirs = np.isin(pool["parent"], due["self"])
+        self._children = [pool[~theirs]]
+        return pool[theirs]
+
+    def _evict(self, now: float) -> None:
+        pool = self._children[0]
+        alive = pool["came"] > now - self._keep_s
+        excess = self.kept_bytes - self._limit_bytes
+        if excess > 0:  # the oldest go first; the pool is in the order of arrival
+            alive[: -(-excess // CHILD.itemsize)] = False
+        if alive.all():
+            return
+        self.evicted += int((~alive).sum())
+        self._lost = np.concatenate((self._lost, np.unique(pool["parent"][~alive])))[-_MOST_LOST:]
+        self._children = [pool[alive]]
+
+    def _self_times(self, due: Facts, known: NDArray[np.bool_], owner: Ints, children: Children) -> list[pa.RecordBatch]:
+        spent = due["end"] - due["start"] - covered(due, owner, children)
+        which = known & due["made"]
+        ts, series = due["ts"][which], due["op"][which]
+        return [fold_histogram("op", "self_time", ts, series, spent[which], self._tables)]
+
+    def _gaps(self, due: Facts, owner: Ints, children: Children) -> list[pa.RecordBatch]:
+        served = children["server"] & (due["kind"][owner] == fact.CLIENT)
+        owner, servers = owner[served], children[served]
+        has_server = np.zeros(len(due), bool)
+        has_server[owner] = True
+        gap = due["end"] - due["start"] - add_up(owner, servers["end"] - servers["start"], len(due))
+        late = self._name_callees(due, owner, servers)
+        found = [fold_family(family, late, self._tables) for family in ("edge", "callee")]
+        for family in ("edge", "callee"):
+            which = has_server & (due[family] != NOWHERE)
+            ts, series = due["ts"][which], due[family][which]
+            found.append(fold_histogram(family, "gap", ts, series, np.maximum(gap[which], 0), self._tables))
+        return found
+
+    def _name_callees(self, due: Facts, owner: Ints, servers: Children) -> Facts:
+        """Spans that named no peer: their callee is the service that served them. Changes `due` in place."""
+        peer = np.full(len(due), EMPTY, np.int64)
+        peer[owner] = servers["service"]
+        nameless = (due["edge"] == NOWHERE) & (peer != EMPTY) & (peer != due["service"])
+        late = due[nameless]
+        fact.set_callee(late, peer[nameless], self._tables)
+        due[nameless] = late
+        return late
+
+
+def covered(parents: Facts, owner: Ints, children: Children) -> Ints:
+    """Nanoseconds of each parent in which at least one of its children ran.
+
+    Args:
+        parents: (n,) with `start` and `end`.
+        owner: (m,) which parent each child belongs to.
+        children: (m,) with `start` and `end`; what lies outside the parent does not count.
+    """
+    start = np.maximum(children["start"], parents["start"][owner])
+    end = np.minimum(children["end"], parents["end"][owner])
+    inside = end > start
+    order = np.lexsort((start[inside], owner[inside]))
+    owner, start, end = owner[inside][order], start[inside][order], end[inside][order]
+    return add_up(owner, np.maximum(end - np.maximum(start, _reached(owner, end)), 0), len(parents))
+
+
+def _reached(owner: Ints, end: Ints) -> Ints:
+    """For each interval, the latest end of the ones before it with the same owner; far in the past without one."""
+    reached = np.full(len(end), np.iinfo(np.int64).min, np.int64)
+    if len(end) < 2:
+        return reached
+    ends, rank = np.unique(end, return_inverse=True)
+    latest = np.maximum.accumulate(rank + owner * len(ends)) - owner * len(ends)
+    same = owner[1:] == owner[:-1]
+    reached[1:][same] = ends[latest[:-1][same]]
+    return reached
+
+
+def _owners(due: Facts, children: Children) -> Ints:
+    """Which element of `due` is the parent of each child; all are there."""
+    order = np.argsort(due["self"], kind="stable")
+    return order[np.searchsorted(due["self"][order], children["parent"])]

@@ -1,0 +1,93 @@
+"""Log records to windows: one row for each (service, severity, template) and second.
+
+    "user 4711 not found in 12 ms" --mask ids and numbers--> "user <n> not found in <n> ms"
+
+Lines that differ only in their numbers and ids are one series; the number of templates is bounded
+by the family's cardinality limit.
+"""
+
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from paramedic_collector import sketch
+from paramedic_collector.decode import Items, ids
+from paramedic_collector.facts import Tables
+from paramedic_collector.fold import assemble
+from paramedic_collector.interner import intern_column
+from paramedic_collector.pivot import SERVICE
+
+_LONGEST: Final = 240  # characters of a body that are looked at
+_TRACE_IDS: Final = 4  # kept per window
+_SEVERITIES: Final = ("", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # four OTLP numbers each
+_MASKS: Final = (  # in this order; RE2 syntax
+    (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", "<id>"),
+    (r"\b0x[0-9a-fA-F]+\b", "<id>"),
+    (r"\b[a-fA-F]*[0-9]+[a-fA-F]+[0-9a-fA-F]{6,}\b", "<id>"),
+    (r"\b[0-9a-fA-F]{16,}\b", "<id>"),
+    (r"[0-9]+(?:[.,:][0-9]+)*", "<n>"),
+)
+
+
+def template_of(bodies: pa.StringArray) -> pa.StringArray:
+    """What stays the same of each line."""
+    masked = pc.utf8_slice_codeunits(bodies.fill_null(""), 0, _LONGEST)
+    for pattern, mask in _MASKS:
+        masked = pc.replace_substring_regex(masked, pattern, mask)
+    return pc.utf8_trim_whitespace(masked)
+
+
+def fold_logs(logs: Items, tables: Tables) -> pa.RecordBatch:
+    """The windows of the family log."""
+    body = logs.column("body").field("string_value")
+    encoded = body.fill_null("").dictionary_encode()  # the same line often comes many times
+    templates = template_of(encoded.dictionary).take(encoded.indices)
+    series = tables.series_of(
+        "log",
+        intern_column(tables.names, logs.resources.text(SERVICE))[logs.resource],
+        intern_column(tables.names, _severities(logs)),
+        intern_column(tables.names, templates),
+    )
+    ts = seconds_of(logs)
+    row, first = sketch.group(ts, series)
+    columns = {
+        "count": pa.array(sketch.count_rows(row, len(first))),
+        "example": _examples(body, row, len(first)),
+        "trace_ids": _trace_ids(logs, row, len(first)),
+    }
+    return assemble("log", ts[first], series[first], columns, tables)
+
+
+def seconds_of(logs: Items) -> sketch.Ints:
+    """When each record was made, or else observed; unix seconds."""
+    made, observed = logs.numbers("time_unix_nano"), logs.numbers("observed_time_unix_nano")
+    return np.where(made > 0, made, observed) // 1_000_000_000
+
+
+def _severities(logs: Items) -> pa.Array:
+    number = np.clip(logs.numbers("severity_number"), 0, 24)
+    named = pa.array(_SEVERITIES).take(pa.array((number + 3) // 4))
+    text = pc.utf8_slice_codeunits(pc.utf8_upper(logs.column("severity_text")), 0, 10)
+    return pc.if_else(pa.array(number == 0), text, named)
+
+
+def _examples(body: pa.StringArray, row: sketch.Ints, rows: int) -> pa.Array:
+    """The smallest line of each row by text: any would do, but merging must not depend on order."""
+    short = pc.utf8_slice_codeunits(body.fill_null(""), 0, _LONGEST)
+    table = pa.table({"row": row, "body": short}).group_by("row").aggregate([("body", "min")])
+    return table["body_min"].combine_chunks().take(pa.array(np.argsort(np.asarray(table["row"]))))
+
+
+def _trace_ids(logs: Items, row: sketch.Ints, rows: int) -> pa.ListArray:
+    column = logs.column("trace_id")
+    traced = np.flatnonzero(np.asarray(pc.equal(pc.binary_length(column), 16)))
+    trace = ids(column.take(pa.array(traced)), 16)
+    number, first = sketch.group(row[traced], trace[:, 0], trace[:, 1])
+    of_row = row[traced][first]
+    place = np.arange(len(first)) - np.searchsorted(of_row, of_row, side="left")
+    kept = first[place < _TRACE_IDS]
+    texts = [one.hex() for one in column.take(pa.array(traced[kept])).to_pylist()]
+    offsets = np.searchsorted(row[traced][kept], np.arange(rows + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(texts, pa.string()))
