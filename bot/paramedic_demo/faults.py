@@ -81,30 +81,32 @@ def parse(raw: object, kinds: Kinds) -> FaultSpec:
     if not isinstance(raw, Mapping):
         raise FaultError([f'a fault is a JSON object such as {{"kind": "errors"}}, got {raw!r}'])
     kind, rest = raw.get("kind"), {key: value for key, value in raw.items() if key != "kind"}
-    found = mistakes_of(kind, rest, kinds)
-    if found:
+    share = rest.pop("share", 1.0)
+    wrong_share = SHARE.mistake(share)
+    if found := ([f"share {wrong_share}"] if wrong_share else []) + mistakes_of(kind, rest, kinds):
         raise FaultError(found)
     known = kinds[str(kind)]
     parameters = {name: rest.get(name, parameter.default) for name, parameter in known.items()}
-    return FaultSpec(str(kind), float(rest.get("share", 1.0)), parameters)
+    return FaultSpec(str(kind), float(share), parameters)
 
 
 def mistakes_of(kind: object, parameters: Mapping[str, object], kinds: Kinds) -> list[str]:
     """Every mistake in a fault, each as one sentence; empty when there is none."""
     if not isinstance(kind, str) or kind not in kinds:
         return [f"kind must be {one_of(kinds)}, got {kind!r}{did_you_mean(kind, kinds)}"]
-    known = {"share": SHARE, **kinds[kind]}
-    found = []
+    known, found = kinds[kind], []
     for name, value in parameters.items():
         if name not in known:
-            found.append(f"{name} is not a parameter of {kind!r}; it takes {one_of(known)}{did_you_mean(name, known)}")
+            found.append(
+                f"{name} is not a parameter of {kind!r}; it takes {one_of(known) or 'none'}{did_you_mean(name, known)}"
+            )
         elif mistake := known[name].mistake(value):
             found.append(f"{name} {mistake}")
     return found
 
 
 def one_of(names: Collection[str]) -> str:
-    *most, last = names
+    *most, last = names or [""]
     return f"{', '.join(most)} or {last}" if most else last
 
 

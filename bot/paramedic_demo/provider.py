@@ -114,8 +114,8 @@ def read_chat(body: bytes) -> tuple[object, Asked]:
 class Provider:
     """Answers chat requests as one model; the ASGI app of POST /v1/chat/completions."""
 
-    def __init__(self, model: Model, rng: random.Random) -> None:
-        self.model, self.stats = model, Stats()
+    def __init__(self, model: Model, rng: random.Random, speed: float = 1.0) -> None:
+        self.model, self.stats, self._speed = model, Stats(), speed
         self.switch = FaultSwitch(PROVIDER_KINDS, rng)
         self._rng, self._meter = rng, RateMeter()
 
@@ -170,7 +170,7 @@ class Provider:
         """Seconds to the first token and seconds a token, for one answer."""
         slower = (fault.parameters["factor"] or 1.0) if fault and fault.kind == "slow" else 1.0
         first = self._rng.lognormvariate(0.0, self.model.first_token_spread) * self.model.first_token_s
-        jitter = self._rng.uniform(0.85, 1.15)
+        jitter, slower = self._rng.uniform(0.85, 1.15), slower / self._speed
         return min(first, 4 * self.model.first_token_s) * slower, jitter * slower / self.model.tokens_per_s
 
     async def _whole(self, request: Request, asked: Asked, said: wire.Said, fault: FaultSpec | None) -> Response:
@@ -222,9 +222,9 @@ def refusal(request: Request, body: bytes, model: str) -> Response | None:
     return None if asked_for == model else wire.no_such_model(asked_for, model)
 
 
-def provider_app(model: Model, seed: int) -> Starlette:
+def provider_app(model: Model, seed: int, speed: float = 1.0) -> Starlette:
     """The whole provider: the API, its health, its statistics, its faults."""
-    provider = Provider(model, random.Random(seed))
+    provider = Provider(model, random.Random(seed), speed)
 
     async def models(_: Request) -> Response:
         entry = {"id": model.name, "object": "model", "created": 1735689600, "owned_by": model.name.split("-")[0]}
@@ -245,8 +245,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", choices=sorted(MODELS), required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--speed", type=float, default=1.0, help="this many times faster than the model is; for tests")
     options = parser.parse_args(arguments)
-    serve(provider_app(MODELS[options.model], options.seed), options.port)
+    if not options.speed > 0:
+        parser.error(f"--speed must be above 0, got {options.speed}")
+    serve(provider_app(MODELS[options.model], options.seed, options.speed), options.port)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def read_fault(raw: object, path: str, mistakes: list[str]) -> Fault:
     severity = reader.take("severity", share, 1.0)
     if kind and target:
         for mistake in mistakes_of(kind, parameters, TARGETS[target]):
-            reader.wrong("" if mistake.startswith("kind") else "parameters.", mistake)
+            mistakes.append(path + ("" if mistake.startswith("kind") else "parameters.") + mistake)
     if kind == "kill" and severity < 1.0:
         reader.wrong("severity", f"must be 1 for 'kill', since a process cannot be killed in part, got {severity!r}")
     cause = Reader(reader.take("root_cause", anything, NOTHING), f"{path}root_cause.", mistakes, ("peer", "zone"))

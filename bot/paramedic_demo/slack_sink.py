@@ -8,6 +8,7 @@
 
 import argparse
 import json
+import math
 import random
 import time
 from collections import Counter
@@ -47,7 +48,7 @@ class Sink:
             return PlainTextResponse("rollup_error", self.switch.pick_status(fault))
         if (wait_s := self._wait_s()) > 0:
             self.refused["rate_limited"] += 1
-            return PlainTextResponse("rate_limited", 429, headers={"retry-after": str(int(wait_s) + 1)})
+            return PlainTextResponse("rate_limited", 429, headers={"retry-after": str(math.ceil(wait_s))})
         payload = parsed(body)
         if code := refusal_of(payload):
             self.refused[code] += 1
