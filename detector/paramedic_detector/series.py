@@ -1,0 +1,401 @@
+"""What happened lately, second by second, for every series: merged from the batches of all collectors.
+
+    WindowBatch --add--> slots by second --> windows (all series at once) | dense (a few series) | totals, line (one)
+
+The newest seconds are kept as they are. When more than `capacity` entries are held, the oldest neighbouring
+slots are added together in pairs: history fades in resolution, from the far end, and memory has a bound that does
+not depend on traffic. Series are numbered in the order of their first row and never renumbered.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from paramedic_collector.windows import KEYS, SeriesKey, WindowBatch
+from paramedic_detector.lines import line
+from paramedic_detector.packing import pack, unpack
+from paramedic_detector.slots import (
+    BUCKETS,
+    CELLS,
+    DURATION,
+    FIRST_TOKEN,
+    KINDS_FROM,
+    Cell,
+    Kinds,
+    Slot,
+    Triples,
+    decode,
+    joined,
+    triples,
+    upper_edge_s,
+)
+from paramedic_detector.values import Exemplar
+
+CALL_FAMILIES: Final = ("op", "edge", "callee")
+FRESH_S: Final = 90  # seconds that never fade: what scores look at, and some
+EXEMPLARS_S: Final = 20  # seconds whose exemplars are kept
+STALE_COLLECTOR_S: Final = 10  # a collector this far behind the others no longer holds the watermark back
+_SEPARATOR: Final = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over some series and seconds; None where nobody said, never 0."""
+
+    count: int = 0
+    errors: dict[str, int] = field(default_factory=dict)  # by error.type
+    refused: dict[str, int] = field(default_factory=dict)  # by who refused; not in `count`
+    useless: dict[str, int] = field(default_factory=dict)
+    probes: int = 0
+    probe_errors: int = 0
+    seconds: float = 0.0  # sum of durations
+    tokens: int = 0
+    cost_usd: float = 0.0
+    in_flight: float | None = None  # at the last second that said so
+    oldest_s: float | None = None  # at the last second that said so
+    buckets: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BUCKETS))  # of duration
+    first_token: NDArray[np.float64] = field(default_factory=lambda: np.zeros(BUCKETS))
+
+    @property
+    def failed(self) -> int:
+        return sum(self.errors.values())
+
+    @property
+    def bad(self) -> int:
+        """Calls that helped nobody: failed or useless."""
+        return self.failed + sum(self.useless.values())
+
+    @property
+    def good(self) -> int:
+        return max(0, self.count - self.bad)
+
+    def quantile_s(self, q: float) -> float | None:
+        """Duration below which a share `q` of the calls ended; None without calls."""
+        return _quantile(self.buckets, q)
+
+
+class SeriesTable:
+    """The last `history_s` seconds of every series.
+
+    Args:
+        history_s: Seconds kept.
+        capacity: Entries (10 bytes each) from which old seconds are folded together.
+        most_series: Series from which new ones are counted in `dropped_series` and left out.
+    """
+
+    def __init__(self, history_s: int = 900, *, capacity: int = 12_000_000, most_series: int = 250_000) -> None:
+        if history_s < FRESH_S:
+            raise ValueError(f"history_s must be at least {FRESH_S} seconds, got {history_s!r}")
+        self.history_s, self.capacity, self.most_series = history_s, capacity, most_series
+        self.keys: list[SeriesKey] = []
+        self.dropped_series = 0  # rows of series that had no room
+        self.dropped_rows = 0  # older than the history
+        self._numbers: dict[str, int] = {}
+        self._kinds = Kinds()
+        self._slots: dict[int, Slot] = {}
+        self._faded: list[Slot] = []  # older than FRESH_S and folded, oldest first
+        self._watermarks: dict[str, int] = {}
+        self._matches: dict[SeriesKey, tuple[int, NDArray[np.int32]]] = {}
+
+    # What comes in
+
+    @property
+    def watermark(self) -> int | None:
+        """Seconds before this one are believed complete; None before the first batch."""
+        if not self._watermarks:
+            return None
+        newest = max(self._watermarks.values())
+        return min(mark for mark in self._watermarks.values() if mark >= newest - STALE_COLLECTOR_S)
+
+    def add(self, batch: WindowBatch) -> None:
+        """Merge the rows of a batch, whatever seconds they are about."""
+        self._watermarks[batch.collector] = max(batch.watermark, self._watermarks.get(batch.collector, batch.watermark))
+        for family, rows in batch.tables.items():
+            if family in KEYS and len(rows):
+                for slot in decode(rows, self._number(family, rows), self._kinds).values():
+                    self._merge(slot)
+        self._prune()
+
+    def _number(self, family: str, rows: pa.RecordBatch) -> NDArray[np.int32]:
+        """The number of the series of each row; new series get the next one."""
+        columns = [rows.column(name).cast(pa.string()).fill_null("") for name in KEYS[family]]
+        names = pc.binary_join_element_wise(pa.scalar(family), *columns, _SEPARATOR).dictionary_encode()
+        numbers = [self._number_of(name) for name in names.dictionary.to_pylist()]
+        return np.asarray(np.array(numbers, np.int32)[names.indices.to_numpy(zero_copy_only=False)])
+
+    def _number_of(self, name: str) -> int:
+        number = self._numbers.get(name)
+        if number is None:
+            if len(self.keys) >= self.most_series:
+                self.dropped_series += 1
+                return -1
+            number = self._numbers[name] = len(self.keys)
+            family, *parts = name.split(_SEPARATOR)
+            self.keys.append(SeriesKey(family, tuple(parts)))
+        return number
+
+    def _merge(self, slot: Slot) -> None:
+        newest = self.watermark or slot.ts
+        if slot.ts < newest - self.history_s:
+            self.dropped_rows += int(len(slot.cells.idx) > 0)
+            return
+        home = self._slots.get(slot.ts) or next(
+            (old for old in self._faded if old.ts <= slot.ts < old.ts + old.span_s), None
+        )
+        if home is None:
+            self._slots[slot.ts] = slot
+            return
+        home.cell_parts += slot.cell_parts
+        home.detail_parts += slot.detail_parts
+        home.oldest_parts += slot.oldest_parts
+        home.exemplars += slot.exemplars
+
+    def _prune(self) -> None:
+        newest = self.watermark or 0
+        for ts in sorted(ts for ts in self._slots if ts < newest - FRESH_S):
+            self._faded.append(self._slots.pop(ts))
+        self._faded.sort(key=lambda slot: slot.ts)
+        self._faded = [slot for slot in self._faded if slot.ts + slot.span_s > newest - self.history_s]
+        for ts, slot in self._slots.items():
+            if slot.exemplars and ts < newest - EXEMPLARS_S:
+                slot.exemplars = []
+        if len(self._faded) > 8 and sum(slot.entries for slot in self._faded) > self.capacity:
+            self._fold()
+
+    def _fold(self) -> None:
+        """Add neighbours together, each slot at most once: the resolution halves."""
+        folded: list[Slot] = []
+        for slot in self._faded:
+            if folded and len(folded) % 2 and folded[-1].span_s <= slot.span_s:
+                folded[-1].absorb(slot)
+            else:
+                folded.append(slot)
+        self._faded = folded if len(folded) < len(self._faded) else self._faded[1:]
+
+    # What goes out
+
+    @property
+    def size(self) -> int:
+        return len(self.keys)
+
+    def number(self, key: SeriesKey) -> int | None:
+        """The number of a series, its row in every array over all series."""
+        return self._numbers.get(_SEPARATOR.join((key.family, *key.parts)))
+
+    def matching(self, key: SeriesKey) -> NDArray[np.int32]:
+        """Numbers of the series that a key with "*" parts stands for."""
+        known = self._matches.get(key)
+        start, found = known if known else (0, np.empty(0, np.int32))
+        if start < self.size:
+            more = [number for number in range(start, self.size) if _stands_for(key, self.keys[number])]
+            found = np.concatenate([found, np.array(more, np.int32)])
+            if len(self._matches) > 2000:
+                self._matches.clear()
+            self._matches[key] = (self.size, found)
+        return found
+
+    def slots(self, t0: float, t1: float) -> list[Slot]:
+        """The slots that touch [t0, t1), oldest first."""
+        first = int(np.floor(t0))
+        faded = [slot for slot in self._faded if slot.ts + slot.span_s > first and slot.ts < t1]
+        wanted = [ts for ts in self._slots if first <= ts < t1]
+        return faded + [self._slots[ts] for ts in sorted(wanted)]
+
+    def cells(self, t0: float, t1: float) -> Triples:
+        return joined([part for slot in self.slots(t0, t1) for part in slot.cell_parts])
+
+    def details(self, t0: float, t1: float) -> Triples:
+        return joined([part for slot in self.slots(t0, t1) for part in slot.detail_parts])
+
+    def sums(self, t0: float, t1: float) -> NDArray[np.float32]:
+        """(size, CELLS) every cell of every series, summed over the seconds [t0, t1)."""
+        cells = self.cells(t0, t1)
+        place = cells.idx.astype(np.int64) * CELLS + cells.code
+        flat = np.bincount(place, weights=cells.amount, minlength=self.size * CELLS)
+        return flat.reshape(self.size, CELLS).astype(np.float32)
+
+    def levels(self, now: float, within_s: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(size,) calls in flight and age of the oldest, as last said in the seconds before `now`; NaN when unsaid."""
+        in_flight = np.full(self.size, np.nan, np.float32)
+        oldest = np.full(self.size, np.nan, np.float32)
+        for slot in self.slots(now - within_s, now + 1):
+            idx, age = slot.oldest
+            oldest[idx] = 0
+            np.maximum.at(oldest, idx, age)
+            cells = slot.cells
+            level = cells.pick(cells.code == Cell.IN_FLIGHT)
+            said = cells.idx[cells.code == Cell.IN_FLIGHT_SAID]
+            in_flight[said] = 0
+            np.add.at(in_flight, level.idx, level.amount / slot.span_s)
+        return in_flight, oldest
+
+    def dense(self, numbers: Sequence[int], t0: int, seconds: int) -> NDArray[np.float32]:
+        """(series, seconds, CELLS) the seconds from t0 on, of a few series."""
+        place = np.full(self.size, -1, np.int32)
+        place[np.asarray(numbers, np.int32)] = np.arange(len(numbers), dtype=np.int32)
+        grid = np.zeros((len(numbers), seconds, CELLS), np.float32)
+        for slot in self.slots(t0, t0 + seconds):
+            cells = slot.cells
+            row = place[cells.idx]
+            mine = row >= 0
+            place_of = (row[mine] * seconds + max(0, slot.ts - t0)) * CELLS + cells.code[mine]
+            np.add.at(grid.reshape(-1), place_of, cells.amount[mine])
+        return grid
+
+    def dense_slow(self, number: int, bucket: int, t0: int, seconds: int) -> NDArray[np.float32]:
+        """(seconds,) calls of one series slower than a duration bucket."""
+        slow = np.zeros(seconds, np.float32)
+        for slot in self.slots(t0, t0 + seconds):
+            found = slot.details
+            mine = (found.idx == number) & (found.code > bucket) & (found.code < BUCKETS)
+            slow[max(0, slot.ts - t0)] += found.amount[mine].sum()
+        return slow
+
+    def exemplars(self, number: int, most: int = 4) -> tuple[Exemplar, ...]:
+        """The most telling recent spans of a series: failed before useless before the rest, the newest first."""
+        found: list[tuple[int, Exemplar]] = []
+        for slot in sorted(self._slots.values(), key=lambda slot: -slot.ts):
+            for idx, column in slot.exemplars:
+                for row in np.flatnonzero(idx == number):
+                    found += [_exemplar(entry) for entry in column[int(row)].as_py()]
+        found.sort(key=lambda pair: -pair[0])
+        return tuple(exemplar for _, exemplar in found[:most])
+
+    def totals(self, key: SeriesKey, t0: float, t1: float) -> Totals:
+        """Everything counted for a series in the seconds [t0, t1); parts that are "*" match anything and are summed."""
+        numbers = self.matching(key)
+        mine = np.zeros(self.size + 1, bool)
+        mine[numbers] = True
+        slots = self.slots(t0, t1)
+        cells, details = _of(mine, [slot.cells for slot in slots]), _of(mine, [slot.details for slot in slots])
+        sums = np.bincount(cells.code, weights=cells.amount, minlength=CELLS)
+        kinds = self._named(details)
+        in_flight, oldest = self._last_levels(mine, slots)
+        return Totals(
+            count=round(sums[Cell.COUNT]),
+            errors=kinds["errors"],
+            refused=kinds["refused"],
+            useless=kinds["useless"],
+            probes=round(sums[Cell.PROBES]),
+            probe_errors=round(sums[Cell.PROBE_ERRORS]),
+            seconds=float(sums[Cell.SECONDS]),
+            tokens=round(sums[Cell.TOKENS]),
+            cost_usd=float(sums[Cell.COST]),
+            in_flight=in_flight,
+            oldest_s=oldest,
+            buckets=_channel(details, DURATION),
+            first_token=_channel(details, FIRST_TOKEN),
+        )
+
+    def _named(self, details: Triples) -> dict[str, dict[str, int]]:
+        named: dict[str, dict[str, int]] = {"errors": {}, "refused": {}, "useless": {}}
+        kinds = details.pick(details.code >= KINDS_FROM)
+        amounts = np.bincount(kinds.code - KINDS_FROM, weights=kinds.amount) if len(kinds.code) else np.empty(0)
+        for code in np.flatnonzero(amounts):
+            group, key = self._kinds.names[int(code)]
+            named[group][key] = round(amounts[code])
+        return named
+
+    @staticmethod
+    def _last_levels(mine: NDArray[np.bool_], slots: list[Slot]) -> tuple[float | None, float | None]:
+        for slot in reversed(slots):
+            cells = _of(mine, [slot.cells])
+            if (cells.code == Cell.IN_FLIGHT_SAID).any():
+                idx, age = slot.oldest
+                ages = age[mine[idx]]
+                level = float(cells.amount[cells.code == Cell.IN_FLIGHT].sum()) / slot.span_s
+                return level, float(ages.max()) if len(ages) else None
+        return None, None
+
+    def line(
+        self, key: SeriesKey, measure: str, t0: float, t1: float, points: int = 400
+    ) -> list[tuple[float, float | None]]:
+        """A chart's points: moment (start of the step) and value, None where there is no data.
+
+        Raises:
+            ValueError: No such measure.
+        """
+        return line(self, key, measure, t0, t1, points)
+
+    # Surviving a restart
+
+    def checkpoint(self) -> bytes:
+        """Everything but exemplars, in a compact versioned form."""
+        slots = [*self._faded, *(self._slots[ts] for ts in sorted(self._slots))]
+        kept = [Slot(s.ts, s.span_s, [s.cells.summed()], [s.details.summed()], [s.oldest]) for s in slots]
+        cells, details = joined([s.cells for s in kept]), joined([s.details for s in kept])
+        arrays = {
+            "ts": np.array([(s.ts, s.span_s) for s in kept], np.int64).reshape(-1, 2),
+            "lengths": np.array([(len(s.cells.idx), len(s.details.idx), len(s.oldest[0])) for s in kept], np.int64),
+            **{f"cell_{name}": getattr(cells, name) for name in Triples._fields},
+            **{f"detail_{name}": getattr(details, name) for name in Triples._fields},
+            "oldest_idx": np.concatenate([s.oldest[0] for s in kept] or [np.empty(0, np.int32)]),
+            "oldest_s": np.concatenate([s.oldest[1] for s in kept] or [np.empty(0, np.float32)]),
+        }
+        about = {
+            "history_s": self.history_s,
+            "series": list(self._numbers),
+            "kinds": self._kinds.names,
+            "watermarks": self._watermarks,
+        }
+        return pack("series", arrays, json.dumps(about))
+
+    @classmethod
+    def restore(cls, data: bytes) -> "SeriesTable":
+        """The table that `checkpoint` wrote.
+
+        Raises:
+            ValueError: Not a checkpoint of this version.
+        """
+        arrays, text = unpack("series", data)
+        about = json.loads(text)
+        table = cls(about["history_s"])
+        for name in about["series"]:
+            table._number_of(name)
+        table._kinds = Kinds([(group, key) for group, key in about["kinds"]])
+        table._watermarks = {name: int(mark) for name, mark in about["watermarks"].items()}
+        ends = np.cumsum(arrays["lengths"].reshape(-1, 3), axis=0)
+        starts = ends - arrays["lengths"].reshape(-1, 3)
+        for (ts, span_s), start, end in zip(arrays["ts"], starts, ends, strict=True):
+            a, b, c = (slice(int(s), int(e)) for s, e in zip(start, end, strict=True))
+            cells = triples(arrays["cell_idx"][a], arrays["cell_code"][a], arrays["cell_amount"][a])
+            details = triples(arrays["detail_idx"][b], arrays["detail_code"][b], arrays["detail_amount"][b])
+            oldest = (arrays["oldest_idx"][c], arrays["oldest_s"][c])
+            slot = Slot(int(ts), int(span_s), [cells], [details], [oldest] if len(oldest[0]) else [])
+            table._slots[slot.ts] = slot
+        table._prune()
+        return table
+
+
+def _exemplar(raw: dict[str, Any]) -> tuple[int, Exemplar]:
+    duration_s, note = raw["duration_s"] or 0.0, raw["note"] or ""
+    return int(raw["rank"] or 0), Exemplar(raw["trace_id"], raw["span_id"], duration_s, note)
+
+
+def _stands_for(pattern: SeriesKey, key: SeriesKey) -> bool:
+    return pattern.family == key.family and all(
+        want in ("*", has) for want, has in zip(pattern.parts, key.parts, strict=True)
+    )
+
+
+def _of(mine: NDArray[np.bool_], parts: list[Triples]) -> Triples:
+    return joined([part.pick(mine[part.idx]) for part in parts])
+
+
+def _channel(details: Triples, channel: int) -> NDArray[np.float64]:
+    low = channel * BUCKETS
+    inside = (details.code >= low) & (details.code < low + BUCKETS)
+    return np.bincount(details.code[inside] - low, details.amount[inside], BUCKETS).astype(np.float64)
+
+
+def _quantile(buckets: NDArray[np.float64], q: float) -> float | None:
+    total = buckets.sum()
+    if not total:
+        return None
+    return float(upper_edge_s(int(np.searchsorted(np.cumsum(buckets), q * total - 1e-9))))
