@@ -1,5 +1,6 @@
 """What `demo` and `drill` have in common: read scenarios, run arms, show them, turn what fails into sentences."""
 
+import importlib.util
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,10 @@ def scenario_named(name: str, duration_s: float | None) -> Scenario:
     Raises:
         UserError: There is none, something in it is wrong, or the duration is too short for it.
     """
+    if importlib.util.find_spec("openai") is None:
+        raise UserError(
+            "the demo's bot needs paramedic[demo] (openai is missing); pip install 'paramedic[demo]'", code=2
+        )
     try:
         scenario = load(name)
         return scenario if duration_s is None else scenario.scaled(duration_s)
