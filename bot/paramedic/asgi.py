@@ -1,0 +1,108 @@
+"""ASGI middleware: one SERVER span for each request, and the caller's deadline for all that it causes.
+
+    traceparent, paramedic-deadline-ms --> Traced --> the app, with its guards
+
+Standard library and OpenTelemetry only: works with FastAPI, Starlette, Quart, or any other ASGI app.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from paramedic.budget import DEADLINE_HEADER, deadline
+from paramedic.calls import CANCELLED
+from paramedic.contract.attributes import ERROR_TYPE
+from paramedic.telemetry.runtime import dropped, runtime
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+METHOD, ROUTE, STATUS = "http.request.method", "http.route", "http.response.status_code"
+
+
+class Traced:
+    """Wraps an ASGI app: ``app = Traced(app)``, or ``app.add_middleware(Traced)``.
+
+    A request whose deadline header says that its time is up is still served: its guards refuse at once,
+    and what needs no call is answered.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if runtime.forked:
+            runtime.revive()
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        with _budget(headers):
+            if runtime.tracer is None:
+                return await self._app(scope, receive, send)
+            parent = TraceContextTextMapPropagator().extract(headers)
+            about = {METHOD: scope["method"], "url.path": scope["path"]}
+            span = runtime.tracer.start_span(
+                f"{scope['method']} {scope['path']}", parent, SpanKind.SERVER, about, record_exception=False
+            )
+            await self._traced(span, parent, scope, receive, send)
+
+    async def _traced(self, span: Span, parent: context.Context, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        token = context.attach(trace.set_span_in_context(span, parent))
+        try:
+            await self._app(scope, receive, watched)
+            _finish(span, scope, status, str(status) if status >= 500 else None)
+        except asyncio.CancelledError:
+            span.set_attribute(CANCELLED, True)
+            _finish(span, scope, status, None)
+            raise
+        except Exception as error:
+            _finish(span, scope, status or 500, type(error).__name__)
+            raise
+        finally:
+            context.detach(token)
+            span.end()
+
+
+def _finish(span: Span, scope: Scope, status: int, error_type: str | None) -> None:
+    route = getattr(scope.get("route"), "path", None)
+    if route:
+        span.set_attribute(ROUTE, route)
+        span.update_name(f"{scope['method']} {route}")
+    elif status == 404:
+        span.update_name(scope["method"])  # scanners must not make a series for each path that they guess
+    if status:
+        span.set_attribute(STATUS, status)
+    if error_type is not None:
+        span.set_attribute(ERROR_TYPE, error_type)
+        span.set_status(Status(StatusCode.ERROR))
+
+
+def _budget(headers: dict[str, str]) -> "contextlib.AbstractContextManager[Any]":
+    left = headers.get(DEADLINE_HEADER)
+    if left is None:
+        return contextlib.nullcontext()
+    try:
+        left_ms = float(left)
+        if math.isfinite(left_ms):
+            return deadline(max(0.0, left_ms / 1000))
+    except ValueError:
+        left = None
+    dropped.add("deadline header")
+    return contextlib.nullcontext()

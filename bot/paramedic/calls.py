@@ -1,0 +1,163 @@
+"""One guarded call in progress, and what the code inside it may say about it.
+
+call = paramedic.Guard.current()
+call.set("gen_ai.request.model", "aurora-large")
+call.first_token()
+call.tokens(input=812, output=64)
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextvars import Token
+from typing import Any
+
+from opentelemetry import context, trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+
+from paramedic.budget import Frame, frame
+from paramedic.contract.attributes import (
+    COST_USD,
+    DECISION,
+    ERROR_TYPE,
+    GENAI_INPUT_TOKENS,
+    GENAI_OUTPUT_TOKENS,
+    REFUSED,
+    REFUSED_BY,
+    REFUSED_BY_COMMAND,
+    TIME_TO_FIRST_CHUNK,
+    TIMEOUT,
+    USELESS,
+)
+from paramedic.gate import Admission
+from paramedic.telemetry.runtime import dropped, log
+
+ABANDONED = "paramedic.abandoned"  # a call in flight that a command let go; counted as refused
+CANCELLED = "paramedic.cancelled"  # the caller gave up; says nothing about the callee
+
+Value = str | bool | int | float | list[str]
+
+
+class Call(Frame):
+    """A call that a guard let through, until it ends. Safe to use when nothing records it."""
+
+    # Set on few calls; as defaults of the class they cost nothing on the others.
+    span: Span | None = None
+    useless_as: str | None = None
+    timeout_s: float | None = None  # of this attempt
+    own_deadline_s: float | None = None  # of the guard, before the surrounding budget shortened it
+    abandoned = False
+    _has_first_token = False
+    _context: "Token[context.Context]"
+    token: "Token[Frame | None]"  # of the frame before this one
+
+    def __init__(self, admission: Admission, started: float, task: "asyncio.Task[Any] | None") -> None:
+        self.admission, self.started, self.task = admission, started, task
+
+    @property
+    def call(self) -> "Call":
+        return self
+
+    def set(self, name: str, value: Value) -> None:
+        """Write an attribute on the call's span."""
+        if self.span is not None:
+            self.span.set_attribute(name, value)
+
+    def first_token(self) -> None:
+        """Say that the first piece of the answer is here; later ones do not count."""
+        if self._has_first_token or self.span is None:
+            return
+        self._has_first_token = True
+        begun_ns = getattr(self.span, "start_time", None)
+        if begun_ns is not None:
+            self.span.set_attribute(TIME_TO_FIRST_CHUNK, (time.time_ns() - begun_ns) / 1e9)
+
+    def tokens(self, *, input: int, output: int) -> None:
+        """Say what the call used."""
+        self.set(GENAI_INPUT_TOKENS, input)
+        self.set(GENAI_OUTPUT_TOKENS, output)
+
+    def cost_usd(self, usd: float) -> None:
+        """Say what the call cost."""
+        self.set(COST_USD, float(usd))
+
+    def useless(self, kind: str) -> None:
+        """Say that the answer helps nobody ("empty", "cut", "refused"): it fails the call, as `check` does."""
+        self.useless_as = kind
+
+    def start_span(self, tracer: Tracer, name: str, attributes: Mapping[str, Value]) -> None:
+        """Begin a span and make it the current one."""
+        try:
+            span = tracer.start_span(
+                name,
+                kind=SpanKind.CLIENT,
+                attributes=attributes,
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+        except Exception as error:  # a broken sampler or processor of the team
+            dropped.add("spans")
+            log.debug("no span for %s: %r", name, error)
+            return
+        self.span, self._context = span, context.attach(trace.set_span_in_context(span))
+
+    def end_span(self, span: Span, error_type: str | None, cancelled: bool) -> None:
+        """End the span with what became of the call."""
+        if self.useless_as is not None:
+            span.set_attribute(USELESS, self.useless_as)
+        if self.abandoned:
+            span.set_attributes({DECISION: REFUSED, REFUSED_BY: REFUSED_BY_COMMAND, ABANDONED: True})
+        elif error_type is not None:
+            span.set_attribute(ERROR_TYPE, error_type)
+            span.set_status(Status(StatusCode.ERROR))
+        elif cancelled:
+            span.set_attribute(CANCELLED, True)
+        context.detach(self._context)
+        try:
+            span.end()
+        except Exception as error:
+            dropped.add("spans")
+            log.debug("the span of a call was lost: %r", error)
+
+    def let_go(self) -> None:
+        """End a hanging attempt now; on the thread of its event loop only.
+
+        Somebody else's cancellation goes first: then this does nothing.
+        """
+        if self.task is not None and not self.abandoned and not self.task.cancelling():
+            self.abandoned = True
+            self.task.cancel()
+
+
+class NoCall(Call):
+    """What stands in for a call outside of one: takes everything and does nothing."""
+
+    def useless(self, kind: str) -> None:
+        return
+
+
+NO_CALL = NoCall(Admission(None), 0.0, None)
+
+
+def current_call() -> Call:
+    now_in = frame.get()
+    return NO_CALL if now_in is None or now_in.call is None else now_in.call
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an exception carries, as the clients of httpx, requests, OpenAI and Anthropic do."""
+    for holder in (error, getattr(error, "response", None)):
+        status = getattr(holder, "status_code", None)
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def error_type(error: BaseException) -> str:
+    """The value of ``error.type``: a status, "timeout", or the name of the class."""
+    status = status_of(error)
+    if status is not None:
+        return str(status)
+    name = type(error).__name__
+    late = isinstance(error, TimeoutError) or name.endswith(("Timeout", "TimeoutException", "APITimeoutError"))
+    return TIMEOUT if late else name

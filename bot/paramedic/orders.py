@@ -1,0 +1,120 @@
+"""What the commands in force ask of one guard, and until when.
+
+    trip_breaker, limit_concurrency, ... each with the end of its lease --> Orders: one value that a call obeys
+
+Commands that ask for the same thing add up to the stricter one. A lease ends by the clock of the caller
+of `at`: no timer is needed, and a dead platform cannot keep a bot waiting.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from paramedic.contract.command import ActionKind, Command, CommandError
+
+CLOSES_PATH = frozenset({ActionKind.TRIP_BREAKER, ActionKind.FAILOVER, ActionKind.DEGRADE})
+_SUPPORTED = CLOSES_PATH | {ActionKind.SHED_LOAD, ActionKind.LIMIT_CONCURRENCY, ActionKind.SET_DEADLINE}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One command, read: only the field of its own kind is set."""
+
+    kind: ActionKind
+    lease_id: str
+    probe_share: float
+    level: int = 1  # of the fallback that answers while the path is closed
+    shed_share: float = 0.0
+    limit: int | None = None
+    deadline_s: float | None = None
+    abandon_after_s: float | None = None  # age from which calls in flight are let go; None lets none go
+
+    @property
+    def closes_path(self) -> bool:
+        return self.kind in CLOSES_PATH
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """All orders for one guard together."""
+
+    until: float  # when the first of their leases ends
+    closed_until: float | None = None  # when the path opens again; None while it is open
+    probe_share: float = 0.0
+    lease_id: str = ""
+    level: int = 1
+    shed_share: float = 0.0
+    limit: int | None = None
+    deadline_s: float | None = None
+
+
+def read_order(command: Command) -> Order:
+    """What a command asks for.
+
+    Raises:
+        CommandError: This SDK cannot do it, or a parameter is missing or out of range; the message says which.
+    """
+    kind, parameters = command.kind, command.parameters
+    if kind not in _SUPPORTED:
+        raise CommandError(f"{kind} is not supported by this SDK version")
+    order = Order(kind, command.lease.id, command.lease.probe_share, abandon_after_s=_abandon_after(parameters))
+    if kind is ActionKind.SHED_LOAD:
+        return Order(kind, order.lease_id, 0.0, shed_share=_number(parameters, "share", 0, 1))
+    if kind is ActionKind.LIMIT_CONCURRENCY:
+        return Order(kind, order.lease_id, 0.0, limit=_whole(parameters, "limit"))
+    if kind is ActionKind.SET_DEADLINE:
+        return Order(kind, order.lease_id, 0.0, deadline_s=_number(parameters, "deadline_s", 0.001, 86400))
+    if kind is ActionKind.DEGRADE:
+        return Order(kind, order.lease_id, order.probe_share, level=_whole(parameters, "level"))
+    return order
+
+
+def _abandon_after(parameters: Mapping[str, str | int | float | bool]) -> float | None:
+    return _number(parameters, "abandon_after_s", 0, 86400) if "abandon_after_s" in parameters else None
+
+
+def _whole(parameters: Mapping[str, str | int | float | bool], name: str) -> int:
+    value = _number(parameters, name, 1, 1e9)
+    if value != int(value):
+        raise CommandError(f"parameters.{name} must be a whole number, got {value!r}")
+    return int(value)
+
+
+def _number(parameters: Mapping[str, str | int | float | bool], name: str, least: float, most: float) -> float:
+    value = parameters.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise CommandError(f"parameters.{name} must be a number from {least} to {most}, got {value!r}")
+    return float(value)
+
+
+class Standing:
+    """The orders in force for one guard, by command id."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[Order, float]] = {}
+
+    def put(self, command_id: str, order: Order, ends_at: float) -> None:
+        self._held[command_id] = order, ends_at
+
+    def drop(self, command_id: str) -> None:
+        self._held.pop(command_id, None)
+
+    def at(self, now: float) -> Orders | None:
+        """What is in force now; None when nothing is. Forgets what has ended."""
+        self._held = {key: held for key, held in self._held.items() if now < held[1]}
+        if not self._held:
+            return None
+        orders = [order for order, _ in self._held.values()]
+        closing = [(order, ends_at) for order, ends_at in self._held.values() if order.closes_path]
+        newest = closing[-1][0] if closing else None
+        return Orders(
+            until=min(ends_at for _, ends_at in self._held.values()),
+            closed_until=max((ends_at for _, ends_at in closing), default=None),
+            probe_share=min((order.probe_share for order, _ in closing), default=0.0),
+            lease_id=newest.lease_id if newest else "",
+            level=newest.level if newest else 1,
+            shed_share=max(order.shed_share for order in orders),
+            limit=min((o.limit for o in orders if o.limit is not None), default=None),
+            deadline_s=min((o.deadline_s for o in orders if o.deadline_s is not None), default=None),
+        )

@@ -1,0 +1,106 @@
+"""The guards of this process: whom a command can reach, and what the gauges show.
+
+Guards register themselves and vanish with their owner. What they had counted is kept.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paramedic.contract.command import Command, CommandError, Target
+from paramedic.orders import Order, read_order
+
+if TYPE_CHECKING:
+    from paramedic.guards import Guard
+
+Key = tuple[str, str, str]  # guard, peer, zone
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a command here: the guards that obey it, and why others do not."""
+
+    guards: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+class Registry:
+    """Safe to share between threads. Holds guards weakly."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._guards: weakref.WeakSet[Guard] = weakref.WeakSet()
+        self._retired: dict[tuple[Key, str], int] = {}
+        self._listeners: list[Callable[[Guard], None]] = []
+
+    def add(self, guard: "Guard") -> None:
+        with self._lock:
+            self._guards.add(guard)
+            listeners = list(self._listeners)
+        weakref.finalize(guard, self._retire, guard.key, guard.counts).atexit = False
+        for listener in listeners:
+            listener(guard)
+
+    def guards(self) -> "list[Guard]":
+        with self._lock:
+            return list(self._guards)
+
+    def on_new_guard(self, listener: "Callable[[Guard], None]") -> None:
+        self._listeners.append(listener)
+
+    def off_new_guard(self, listener: "Callable[[Guard], None]") -> None:
+        self._listeners = [kept for kept in self._listeners if kept != listener]
+
+    def meant(self, target: Target) -> "list[Guard]":
+        """The guards that a target means."""
+        return [g for g in self.guards() if target.matches(peer=g.peer, zone=g.zone, guard=g.name)]
+
+    def apply(self, command: Command, ends_at: float, *, only: "Guard | None" = None) -> Applied:
+        """Have the guards that a command means obey it until `ends_at` of the monotonic clock.
+
+        Raises:
+            CommandError: This SDK cannot do it, or a parameter is wrong.
+        """
+        order = read_order(command)
+        meant = [guard for guard in self.meant(command.target) if only is None or guard is only]
+        reasons = {guard: guard.objection(order, meant) for guard in meant}
+        obeying = [guard for guard in meant if not reasons[guard]]
+        for guard in obeying:
+            guard.obey(command.id, order, ends_at)
+        return Applied(_names(obeying), tuple(sorted({reason for reason in reasons.values() if reason})))
+
+    def withdraw(self, command_id: str) -> None:
+        """Have every guard forget a command."""
+        for guard in self.guards():
+            guard.disobey(command_id)
+
+    def counts(self) -> dict[tuple[Key, str], int]:
+        """Calls by guard and decision since the process began."""
+        totals = dict(self._retired)
+        for guard in self.guards():
+            for decision, count in list(guard.counts.items()):
+                totals[guard.key, decision] = totals.get((guard.key, decision), 0) + count
+        return totals
+
+    def _retire(self, key: Key, counts: dict[str, int]) -> None:
+        for decision, count in counts.items():
+            self._retired[key, decision] = self._retired.get((key, decision), 0) + count
+
+    def after_fork(self) -> None:
+        self._lock = threading.Lock()
+        for guard in list(self._guards):
+            guard.after_fork()
+
+
+def _names(guards: "list[Guard]") -> tuple[str, ...]:
+    return tuple(sorted({guard.name for guard in guards}))
+
+
+registry = Registry()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=registry.after_fork)
+
+__all__ = ["Applied", "CommandError", "Key", "Order", "Registry", "registry"]

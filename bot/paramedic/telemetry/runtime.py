@@ -1,0 +1,59 @@
+"""What this process records with right now; the one thing that guards look at.
+
+`paramedic.init` and `paramedic.testing.MemorySink` set it. Nothing set: guards decide and record nothing.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+
+from opentelemetry.trace import Tracer
+
+log = logging.getLogger("paramedic")
+
+
+class Runtime:
+    """Attributes:
+    tracer: Makes the spans of guards; None when nobody records.
+    forked: True in a forked child until its threads have been started anew.
+    """
+
+    def __init__(self) -> None:
+        self.tracer: Tracer | None = None
+        self.forked = False
+        self._revive: list[Callable[[], None]] = []
+
+    def on_revival(self, start: Callable[[], None]) -> None:
+        """Have `start` called in a forked child before its first guarded call."""
+        self._revive.append(start)
+
+    def forget(self, start: Callable[[], None]) -> None:
+        self._revive = [kept for kept in self._revive if kept != start]
+
+    def revive(self) -> None:
+        self.forked = False
+        for start in self._revive:
+            try:
+                start()
+            except Exception as error:
+                dropped.add("revival")
+                log.warning("after a fork, %s could not be started: %s", start, error)
+
+    def _after_fork(self) -> None:
+        self.forked = True
+
+
+class Dropped:
+    """Counts what of ours failed and was dropped, by what it was."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+
+    def add(self, what: str, count: int = 1) -> None:
+        self.counts[what] = self.counts.get(what, 0) + count
+
+
+runtime = Runtime()
+dropped = Dropped()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=runtime._after_fork)
