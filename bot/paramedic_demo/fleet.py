@@ -9,7 +9,6 @@ Nothing outlives the fleet: it ends its processes, and they end themselves when 
 import http.client
 import json
 import os
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +53,7 @@ def demo_members(arm: str, seed: int, env: Mapping[str, str]) -> list[Member]:
         seed: Of the providers and the order book.
         env: Added to this process's environment; for the platform arm it says where the platform is.
     """
-    aurora, borealis, orders, front, *bots = free_ports(4 + len(ZONES), random.SystemRandom())
+    aurora, borealis, orders, front, *bots = free_ports(4 + len(ZONES))
     known = environment(arm, env) | {
         "DEMO_AURORA_URL": f"http://127.0.0.1:{aurora}",
         "DEMO_BOREALIS_URL": f"http://127.0.0.1:{borealis}",
@@ -171,7 +170,7 @@ class Fleet:
         return at
 
     def heal(self, fault: Fault) -> float:
-        """Mend it; returns the unix time. A process that was killed starts again on its port, which takes it a while."""
+        """Mend it; returns the unix time. A process that was killed starts again, which takes it a while."""
         at = time.time()
         for member in self._meant(fault.target, fault.zone):
             if fault.kind == "kill":

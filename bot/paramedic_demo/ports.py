@@ -23,7 +23,7 @@ def outgoing_range(file: Path = LINUX_RANGE) -> tuple[int, int]:
         return USUAL_RANGE
 
 
-def free_ports(count: int, rng: random.Random, outgoing: tuple[int, int] | None = None) -> list[int]:
+def free_ports(count: int, rng: random.Random | None = None, outgoing: tuple[int, int] | None = None) -> list[int]:
     """Ports of 127.0.0.1 on which nobody listens now.
 
     Raises:
@@ -31,7 +31,7 @@ def free_ports(count: int, rng: random.Random, outgoing: tuple[int, int] | None 
     """
     first, last = outgoing or outgoing_range()
     candidates = [port for port in range(LOWEST, HIGHEST + 1) if not first <= port <= last]
-    rng.shuffle(candidates)
+    (rng or random.SystemRandom()).shuffle(candidates)  # two demos at once shall not meet
     found: list[int] = []
     for port in candidates:
         if len(found) == count:

@@ -1,7 +1,8 @@
 """What the simulated models say: believable sentences of customer support, made from the conversation alone.
 
-    messages --> order facts that stand in them --+
-             --> what the customer asks about ----+--> sentences; the same conversation always gets the same ones
+    messages --> an order that stands in them, as JSON --+
+             --> other facts in the system message ------+--> sentences; the same conversation always gets the same ones
+             --> what the customer asks about -----------+
 
 No language model is behind it, so an answer costs microseconds and a test can know it beforehand.
 """
@@ -16,62 +17,69 @@ from typing import Any
 Message = Mapping[str, Any]
 ORDER_NUMBER = re.compile(r"(?<!\d)(\d{4,8})(?!\d)")
 
-# (words in the question, what a good agent would say); the first that fits is taken.
-TOPICS: tuple[tuple[tuple[str, ...], str], ...] = (
+# What a customer may want: the words that give it away, the wish in a few words, and what a shop says without any facts.
+TOPICS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("refund", "money back", "reimburse"),
+        "wants a refund",
         "Refunds go back to the card or account that you paid with, usually within five working days of our having the "
-        "parcel again. You can start one under Orders, Return an item.",
+        "parcel again.",
     ),
     (
         ("return", "send back", "exchange", "wrong size"),
-        "You can return anything within 30 days. Open the order, choose Return an item and print the label; the "
-        "courier collects it or you drop it at a parcel shop.",
+        "wants to return or exchange something",
+        "You can return anything within 30 days. Open the order, choose Return an item and print the label.",
     ),
     (
         ("cancel",),
-        "An order can be cancelled until it leaves our warehouse. Open it under Orders and choose Cancel; you pay "
-        "nothing, and a payment that was already taken comes back within three days.",
+        "wants to cancel an order",
+        "An order can be cancelled until it leaves our warehouse. Open it under Orders and choose Cancel.",
     ),
     (
-        ("address", "moved", "move house"),
-        "You can change the delivery address until the parcel is handed to the courier. After that the courier's own "
-        "page lets you send it to a neighbour or a parcel shop.",
+        ("address", "moved"),
+        "wants to change the delivery address",
+        "You can change the delivery address under Orders until the parcel is handed to the courier.",
     ),
     (
         ("broken", "damaged", "defect", "faulty", "does not work", "doesn't work", "not working"),
+        "reports a damaged item",
         "I am sorry that it arrived like this. Please send us a photo under Orders, Report a problem; we then send a "
-        "new one at once, and you need not wait for the old one to reach us.",
+        "new one at once.",
     ),
     (
         ("pay", "card", "invoice", "charged", "bill"),
-        "We take cards, bank transfer and PayPal. The invoice stands under Orders as a PDF, and a charge that you see "
-        "twice is a reservation that your bank releases within two days.",
+        "asks about a payment or an invoice",
+        "We take cards, bank transfer and PayPal. The invoice stands under Orders as a PDF.",
     ),
     (
         ("password", "log in", "login", "account", "sign in"),
-        "Choose Forgot password on the sign-in page and we will mail you a link that works for 30 minutes. If nothing "
-        "arrives, look into your spam folder first.",
+        "cannot get into the account",
+        "Choose Forgot password on the sign-in page and we will mail you a link. If nothing arrives, look into your "
+        "spam folder first.",
     ),
     (
         ("deliver", "ship", "arrive", "parcel", "package", "track", "where is", "late"),
+        "wants to know when the order arrives",
         "Parcels within the EU take two to four working days. As soon as yours is with the courier you get a message "
-        "with a tracking link, and it stands under Orders too.",
+        "with a tracking link.",
     ),
     (
         ("human", "agent", "person", "complain"),
-        "I understand, and I am passing this on to a colleague, who sees our whole conversation and will answer within "
-        "the next working hour.",
+        "wants to talk to a person",
+        "I understand, and I am passing this on to a colleague, who sees our whole conversation.",
     ),
     (
         ("size", "colour", "color", "stock", "available", "product", "warranty"),
-        "The product page shows what is in stock today, with sizes and materials, and everything we sell has a "
-        "warranty of two years. If a size is gone, choose Tell me, and we write when it is back.",
+        "asks about a product",
+        "The product page shows what is in stock today, with sizes and materials. If yours is gone, choose Tell me, and "
+        "we write when it is back.",
     ),
 )
-ANYTHING_ELSE = (
+SOMETHING = (
+    (),
+    "asks for help",
     "I am happy to help with orders, deliveries, returns, payments and your account. Tell me the number of your order, "
-    "if it is about one, and I will look it up for you."
+    "if it is about one, and I will look it up for you.",
 )
 OPENINGS = ("Thank you for your message.", "Thanks for asking.", "Of course, let me help.", "Good that you ask.")
 CLOSINGS = (
@@ -108,9 +116,12 @@ def answer(messages: Sequence[Message], *, weak: bool = False) -> str:
         messages: As in the request: role and content, oldest first.
         weak: Say it as a small model would: shorter, and with fewer of the facts.
     """
-    question = last_question(messages)
+    question, system = last_question(messages), system_text(messages)
+    if "what the customer" in system:  # it shall sum up, not answer
+        return f"The customer {topic_of(question)[1]}: {first_sentences(question, 2)}"
     order = order_facts(messages)
-    body = about_order(order, weak=weak) if order is not None else about_topic(question)
+    facts = system.partition("Facts:")[2].strip()
+    body = about_order(order, weak=weak) if order is not None else facts or topic_of(question)[2]
     if weak:
         return first_sentences(body, 2)
     return " ".join((pick(OPENINGS, question), body, pick(CLOSINGS, question)))
@@ -159,9 +170,13 @@ def about_order(order: Mapping[str, Any], *, weak: bool) -> str:
     return " ".join(sentences)
 
 
-def about_topic(question: str) -> str:
+def topic_of(question: str) -> tuple[tuple[str, ...], str, str]:
     lowered = question.lower()
-    return next((text for words, text in TOPICS if any(word in lowered for word in words)), ANYTHING_ELSE)
+    return next((topic for topic in TOPICS if any(word in lowered for word in topic[0])), SOMETHING)
+
+
+def system_text(messages: Sequence[Message]) -> str:
+    return " ".join(text_of(message) for message in messages if message.get("role") in ("system", "developer"))
 
 
 def last_question(messages: Sequence[Message]) -> str:

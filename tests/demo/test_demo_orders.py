@@ -1,7 +1,6 @@
 """The order backend over HTTP, in a process of its own."""
 
 import os
-import random
 from collections.abc import Iterator
 
 import httpx
@@ -15,7 +14,7 @@ from paramedic_demo.ports import free_ports
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    (port,) = free_ports(1, random.SystemRandom())
+    (port,) = free_ports(1)
     job = Job("orders", "paramedic_demo.orders", ("--port", str(port), "--arm", "bare"), port, dict(os.environ))
     members = [Member("orders", "eu-1", job)]
     with Fleet("bare", seed=1, env={}, log_dir=tmp_path_factory.mktemp("logs"), members=members) as fleet:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,7 +41,7 @@ TOOL = {
 @pytest.fixture(scope="module")
 def aurora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a running provider."""
-    (port,) = free_ports(1, random.SystemRandom())
+    (port,) = free_ports(1)
     arguments = ("--name", "aurora", "--port", str(port), "--model", "aurora-large", "--seed", "3", "--speed", "10")
     job = Job("aurora", "paramedic_demo.provider", arguments, port, dict(os.environ))
     logs: Path = tmp_path_factory.mktemp("logs")
@@ -186,7 +185,9 @@ def test_errors_are_server_errors_to_the_client(raw, client, stream):
 def test_errors_of_no_given_status_are_500_and_503(raw, client):
     break_it(raw, "errors")
     seen = set()
-    while len(seen) < 2:
+    for _ in range(40):
+        if len(seen) == 2:
+            break
         with pytest.raises(openai.InternalServerError) as caught:
             ask(client)
         seen.add(caught.value.status_code)
@@ -203,7 +204,9 @@ def test_a_hang_sends_nothing_until_the_client_leaves(raw, client, stream):
 def test_an_outage_is_half_errors_and_half_hangs(raw, client):
     break_it(raw, "outage")
     seen = set()
-    while len(seen) < 2:
+    for _ in range(40):
+        if len(seen) == 2:
+            break
         with pytest.raises((openai.InternalServerError, openai.APITimeoutError)) as caught:
             ask(client, timeout=0.6)
         seen.add(caught.type)
@@ -283,7 +286,9 @@ def test_a_slow_answer_is_whole(raw, client):
 def test_a_share_spares_the_other_calls(raw, client):
     break_it(raw, "auth", share=0.5)
     seen = set()
-    while len(seen) < 2:
+    for _ in range(40):
+        if len(seen) == 2:
+            break
         try:
             ask(client, max_tokens=1)
             seen.add("answered")
@@ -353,6 +358,18 @@ def test_an_answer_is_about_what_was_asked():
     assert "Forgot password" in answer([{"role": "user", "content": "I cannot log in"}])
     parts = [{"role": "user", "content": [{"type": "text", "text": "I want a refund"}]}]
     assert "Refunds" in answer(parts)
+
+
+def test_facts_in_the_system_message_are_what_it_answers_from():
+    facts = [{"role": "system", "content": "Answer from these facts.\nFacts:\nOur stores close at 19:00."}]
+    assert "close at 19:00" in answer([*facts, {"role": "user", "content": "Can I return shoes in the evening?"}])
+    assert "close at 19:00" in answer([*facts, {"role": "user", "content": "Till when?"}], weak=True)
+
+
+def test_asked_for_the_wish_it_sums_up_instead_of_answering():
+    wish = [{"role": "system", "content": "Say in one short sentence what the customer wants."}]
+    said = answer([*wish, {"role": "user", "content": "I want my money back for these shoes"}], weak=True)
+    assert said == "The customer wants a refund: I want my money back for these shoes"
 
 
 def test_what_the_model_said_itself_is_no_fact():

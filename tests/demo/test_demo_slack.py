@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def section(text: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     folder = tmp_path_factory.mktemp("slack")
-    (port,) = free_ports(1, random.SystemRandom())
+    (port,) = free_ports(1)
     out = folder / "slack.jsonl"
     arguments = ("--port", str(port), "--out", str(out))
     job = Job("slack", "paramedic_demo.slack_sink", arguments, port, dict(os.environ))
