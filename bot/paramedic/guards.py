@@ -89,6 +89,7 @@ class Guard:
         attributes: Written on every span of this guard.
         clock: Seconds that never run backwards.
         draw: Numbers from 0 to 1, for probes and shedding.
+        members: All members of the router that makes this guard, which then registers it.
 
     Raises:
         ValueError: A number is out of range; the message names it and shows it.
@@ -111,6 +112,7 @@ class Guard:
         attributes: Mapping[str, Value] | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
+        members: "Callable[[], Sequence[Guard]] | None" = None,
     ) -> None:
         if not name:
             raise ValueError("a guard needs a name, got ''")
@@ -120,7 +122,7 @@ class Guard:
         self.key: Key = (self.name, self.peer, self.zone)
         self.deadline_s, self.fallbacks = deadline_s, tuple(fallbacks)
         self.counts: defaultdict[str, int] = defaultdict(int)  # calls by decision
-        self.members: Callable[[], Sequence[Guard]] | None = None  # of the router that this guard belongs to
+        self.members = members
         self.ignore, self._check, self._clock = ignore, check, clock
         self._gate = Gate(Breaker(failures=failures, rest_s=rest_s, trials=trials), max_concurrent, draw)
         self._lock = threading.Lock()
@@ -131,7 +133,8 @@ class Guard:
             about[PEER_ZONE] = zone
         self._refused_attributes = {**about, DECISION: REFUSED}
         self._attributes = {**about, DECISION: ALLOWED, FALLBACK_LEVEL: 0}
-        registry.add(self)
+        if members is None:
+            registry.add(self)
 
     # What callers use
 

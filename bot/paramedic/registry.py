@@ -6,7 +6,7 @@ Guards register themselves and vanish with their owner. What they had counted is
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from paramedic.guards import Guard
 
 Key = tuple[str, str, str]  # guard, peer, zone
+Listener = Callable[[Sequence["Guard"]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +35,41 @@ class Registry:
         self._lock = threading.Lock()
         self._guards: weakref.WeakSet[Guard] = weakref.WeakSet()
         self._retired: dict[tuple[Key, str], int] = {}
-        self._listeners: list[Callable[[Guard], None]] = []
+        self._listeners: list[Listener] = []
 
-    def add(self, guard: "Guard") -> None:
+    def add(self, *guards: "Guard") -> None:
+        """Make guards reachable for commands; the members of a router all at once."""
         with self._lock:
-            self._guards.add(guard)
+            self._guards.update(guards)
             listeners = list(self._listeners)
-        weakref.finalize(guard, self._retire, guard.key, guard.counts).atexit = False
+        for guard in guards:
+            weakref.finalize(guard, self._retire, guard.key, guard.counts).atexit = False
         for listener in listeners:
-            listener(guard)
+            listener(guards)
 
     def guards(self) -> "list[Guard]":
         with self._lock:
             return list(self._guards)
 
-    def on_new_guard(self, listener: "Callable[[Guard], None]") -> None:
-        self._listeners.append(listener)
+    def on_new_guards(self, listener: Listener) -> None:
+        if listener not in self._listeners:
+            self._listeners.append(listener)
 
-    def off_new_guard(self, listener: "Callable[[Guard], None]") -> None:
+    def off_new_guards(self, listener: Listener) -> None:
         self._listeners = [kept for kept in self._listeners if kept != listener]
 
     def meant(self, target: Target) -> "list[Guard]":
         """The guards that a target means."""
         return [g for g in self.guards() if target.matches(peer=g.peer, zone=g.zone, guard=g.name)]
 
-    def apply(self, command: Command, ends_at: float, *, only: "Guard | None" = None) -> Applied:
+    def apply(self, command: Command, ends_at: float, *, only: "Sequence[Guard] | None" = None) -> Applied:
         """Have the guards that a command means obey it until `ends_at` of the monotonic clock.
 
         Raises:
             CommandError: This SDK cannot do it, or a parameter is wrong.
         """
         order = read_order(command)
-        meant = [guard for guard in self.meant(command.target) if only is None or guard is only]
+        meant = [guard for guard in self.meant(command.target) if only is None or guard in only]
         reasons = {guard: guard.objection(order, meant) for guard in meant}
         obeying = [guard for guard in meant if not reasons[guard]]
         for guard in obeying:

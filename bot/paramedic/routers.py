@@ -17,6 +17,7 @@ from paramedic.budget import deadline
 from paramedic.calls import Value, status_of
 from paramedic.guards import REQUEST_WAS_WRONG, Check, Guard, Useless
 from paramedic.refusals import Refused
+from paramedic.registry import registry
 
 P = ParamSpec("P")
 Turn = tuple[Guard, Callable[..., Any], bool | None]  # whose turn it is; whether the call is a probe
@@ -81,11 +82,11 @@ class Router(Generic[P]):
                 attributes=attributes,
                 clock=clock,
                 draw=draw,
+                members=self._members,
             )
             for zone in members
         }
-        for guard in self.guards.values():
-            guard.members = self._members
+        registry.add(*self.guards.values())
 
     def _members(self) -> list[Guard]:
         return list(self.guards.values())

@@ -15,7 +15,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, urlsplit
@@ -76,7 +76,6 @@ class CommandClient:
         self._tries = 0
         self._said_at = float("-inf")
         self._connected = False
-        guards.on_new_guard(self._greet)
 
     def start(self) -> None:
         """Start listening; in a forked child, start anew as an instance of its own."""
@@ -88,12 +87,13 @@ class CommandClient:
         self._acks: queue.Queue[Ack | None] = queue.Queue(ACKS_KEPT)
         self._stopped = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
+        self._guards.on_new_guards(self._greet)
         for name, work in (("paramedic-commands", self._listen), ("paramedic-acks", self._answer)):
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening. Guards keep what they were told until its lease ends."""
-        self._guards.off_new_guard(self._greet)
+        self._guards.off_new_guards(self._greet)
         self._stopped.set()
         self._say([None])
         connection = self._connection
@@ -134,10 +134,10 @@ class CommandClient:
                 raise StreamError(_told_status(response.status, self._platform.url))
             for event in events(response.readline):
                 if event.name == "snapshot":
-                    self._say(self.ledger.snapshot(event.data))
+                    self._say(self.ledger.snapshot(event.data) or [None])
                     self._note(True, "")
                 elif event.name == "command":
-                    self._say(self.ledger.receive(event.data))
+                    self._say(self.ledger.receive(event.data) or [None])
         finally:
             connection.close()
 
@@ -147,8 +147,8 @@ class CommandClient:
     def _wait_s(self) -> float:
         """Full jitter: a fleet that lost its platform together does not come back together."""
         least, most = self._waits_s
-        self._tries += 1
-        return least + self._draw() * (min(most, least * 2**self._tries) - least)
+        self._tries = min(self._tries + 1, 16)
+        return least + self._draw() * (min(most, least * 2.0**self._tries) - least)
 
     def _note(self, connected: bool, why: str) -> None:
         if connected:
@@ -166,10 +166,12 @@ class CommandClient:
 
     # Answering
 
-    def _greet(self, guard: "Guard") -> None:
-        self._say(self.ledger.greet(guard))
+    def _greet(self, guards: "Sequence[Guard]") -> None:
+        self.start()  # does something in a forked child only
+        self._say(self.ledger.greet(guards))
 
     def _say(self, acks: "Iterable[Ack | None]") -> None:
+        """Queue what is to be answered; None only wakes the thread that answers."""
         for ack in acks:
             try:
                 self._acks.put_nowait(ack)

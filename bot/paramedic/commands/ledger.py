@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +118,12 @@ class Ledger:
                     acks.append(self._ack(held.command, AckState.REJECTED, "no guard matches"))
             return acks
 
-    def greet(self, guard: "Guard") -> list[Ack]:
-        """Have a guard that is new obey what is in force."""
+    def greet(self, guards: "Sequence[Guard]") -> list[Ack]:
+        """Have guards that are new obey what is in force."""
         with self._lock:
             acks = []
             for held in self._held.values():
-                applied = self._registry.apply(held.command, held.ends_at, only=guard)
+                applied = self._registry.apply(held.command, held.ends_at, only=guards)
                 if applied.guards and not held.guards:
                     held.guards = applied.guards
                     acks.append(self._ack(held.command, AckState.APPLIED, "", applied.guards))

@@ -30,7 +30,8 @@ def events(read_line: Callable[[int], bytes]) -> Iterator[Event]:
     Raises:
         StreamError: A line or an event is too long to be one of ours.
     """
-    name, data, size = "message", [], 0
+    name, size = "message", 0
+    data: list[str] = []
     while line := read_line(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
             raise StreamError(f"a line of more than {LONGEST_LINE} bytes")

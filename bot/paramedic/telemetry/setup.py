@@ -44,7 +44,7 @@ class Telemetry:
         joined = trace.get_tracer_provider()
         if hasattr(joined, "add_span_processor"):
             self._provider: Any = joined
-            self.resource = getattr(joined, "resource", self.resource)
+            self.resource = _with_instance(getattr(joined, "resource", self.resource))
             if settings.spans_to != "none":
                 joined.add_span_processor(self._spans(settings))
         elif settings.spans_to == "none":
@@ -100,7 +100,10 @@ class Telemetry:
 
 def _resource(settings: Settings) -> Resource:
     told = {SERVICE_NAME: settings.service, SERVICE_VERSION: settings.version, ZONE: settings.zone}
-    resource = Resource.create({name: value for name, value in told.items() if value})
+    return _with_instance(Resource.create({name: value for name, value in told.items() if value}))
+
+
+def _with_instance(resource: Resource) -> Resource:
     if SERVICE_INSTANCE_ID in resource.attributes:
         return resource
     return resource.merge(Resource({SERVICE_INSTANCE_ID: str(uuid.uuid4())}))
