@@ -50,6 +50,10 @@ class Items:
     def column(self, name: str) -> pa.Array:
         return self.fields.field(name)
 
+    def select(self, which: NDArray[np.bool_]) -> "Items":
+        """The items for which `which` is true."""
+        return Items(self.fields.filter(pa.array(which)), self.resource[which], self.resources)
+
     def numbers(self, name: str) -> NDArray[np.int64]:
         """A fixed64 or int32 field as int64; times beyond the year 2262 turn negative."""
         values = np.asarray(self.column(name))

@@ -112,7 +112,8 @@ def mark(trace: NDArray[np.uint64], span: NDArray[np.uint64]) -> NDArray[np.uint
     mixed ^= mixed >> np.uint64(29)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
-    return np.maximum(mixed, np.uint64(1))
+    marks: NDArray[np.uint64] = np.maximum(mixed, np.uint64(1))
+    return marks
 
 
 def _set_identity(facts: Facts, spans: Items) -> None:

@@ -30,9 +30,7 @@ class Interner(Generic[Name]):
         clock: Seconds that never run backwards.
     """
 
-    def __init__(
-        self, empty: Name, overflow: Name, *, limit: int, keep_s: float, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, empty: Name, overflow: Name, *, limit: int, keep_s: float, clock: Callable[[], float]) -> None:
         if limit < 1:
             raise ValueError(f"limit must be at least 1 name, got {limit!r}")
         self.overflows = 0  # names turned away, counted each time

@@ -98,7 +98,9 @@ class Join:
         self._lost = np.concatenate((self._lost, np.unique(pool["parent"][~alive])))[-_MOST_LOST:]
         self._children = [pool[alive]]
 
-    def _self_times(self, due: Facts, known: NDArray[np.bool_], owner: Ints, children: Children) -> list[pa.RecordBatch]:
+    def _self_times(
+        self, due: Facts, known: NDArray[np.bool_], owner: Ints, children: Children
+    ) -> list[pa.RecordBatch]:
         spent = due["end"] - due["start"] - covered(due, owner, children)
         which = known & due["made"]
         ts, series = due["ts"][which], due["op"][which]
@@ -123,7 +125,7 @@ class Join:
         peer = np.full(len(due), EMPTY, np.int64)
         peer[owner] = servers["service"]
         nameless = (due["edge"] == NOWHERE) & (peer != EMPTY) & (peer != due["service"])
-        late = due[nameless]
+        late: Facts = due[nameless]
         fact.set_callee(late, peer[nameless], self._tables)
         due[nameless] = late
         return late

@@ -84,7 +84,7 @@ def _trace_ids(logs: Items, row: sketch.Ints, rows: int) -> pa.ListArray:
     column = logs.column("trace_id")
     traced = np.flatnonzero(np.asarray(pc.equal(pc.binary_length(column), 16)))
     trace = ids(column.take(pa.array(traced)), 16)
-    number, first = sketch.group(row[traced], trace[:, 0], trace[:, 1])
+    _, first = sketch.group(row[traced], trace[:, 0], trace[:, 1])
     of_row = row[traced][first]
     place = np.arange(len(first)) - np.searchsorted(of_row, of_row, side="left")
     kept = first[place < _TRACE_IDS]

@@ -127,7 +127,8 @@ def _exemplars(column: pa.ListArray, row: Ints, rows: int) -> pa.ListArray:
     if not len(parents):
         return pa.array([[]] * rows, pa.list_(EXEMPLAR))
     one = column.flatten()
-    hexes = "".join(t + s for t, s in zip(one.field("trace_id").to_pylist(), one.field("span_id").to_pylist()))
+    both = zip(one.field("trace_id").to_pylist(), one.field("span_id").to_pylist(), strict=True)
+    hexes = "".join(trace_id + span_id for trace_id, span_id in both)
     ids = np.frombuffer(bytes.fromhex(hexes), ">u8").reshape(-1, 3).astype(np.uint64)
     notes = sorted(set(one.field("note").to_pylist()))
     place = np.asarray(pc.index_in(one.field("note"), value_set=pa.array(notes, pa.string())), dtype=np.int64)

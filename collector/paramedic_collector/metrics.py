@@ -148,7 +148,7 @@ class MetricFold:
     def _bound(self) -> None:
         for table in (self._totals, self._in_flight):
             while len(table) > _MOST_STREAMS:  # the ones that were first seen longest ago
-                del table[next(iter(table))]  # type: ignore[attr-defined]
+                del table[next(iter(table))]
 
 
 def _seconds(rows: dict[tuple[int, tuple[str, ...]], Any]) -> np.ndarray[Any, np.dtype[np.int64]]:

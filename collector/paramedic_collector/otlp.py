@@ -121,8 +121,7 @@ def _add_field(message: descriptor_pb2.DescriptorProto, name: str, number: int, 
 
 
 _pool = descriptor_pool.DescriptorPool()  # our own: the default pool holds the full OTLP under its own names
-_pool.Add(_file())  # type: ignore[no-untyped-call]
+_pool.Add(_file())
 DESCRIPTORS: Final[dict[Signal, Descriptor]] = {
-    signal: _pool.FindMessageTypeByName(f"{_PACKAGE}.{signal.value.title()}")  # type: ignore[no-untyped-call]
-    for signal in Signal
+    signal: _pool.FindMessageTypeByName(f"{_PACKAGE}.{signal.value.title()}") for signal in Signal
 }

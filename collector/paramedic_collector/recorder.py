@@ -10,6 +10,7 @@ counter says so, and the disk is tried again after a while.
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -110,7 +111,9 @@ class Recorder:
         wanted = {bytes.fromhex(one) for one in trace_ids if _is_trace_id(one)}
         with self._lock:
             places = self._index.find({int.from_bytes(one[:8], "big") for one in wanted})
-            in_memory = [self._memory[place.start] for place in places if not place.segment and place.start in self._memory]
+            in_memory = [
+                self._memory[place.start] for place in places if not place.segment and place.start in self._memory
+            ]
         frames = [*self._read(place for place in places if place.segment), *in_memory]
         found: dict[str, list[Span]] = {}
         for frame in frames:
@@ -170,8 +173,8 @@ class Recorder:
             return None
         data = segments.encode(frame)
         try:
-            file = self._segment_for(frame.at)
-            file.write(data)
+            if self._segment_for(frame.at).write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             self._degrade(error)
             return None

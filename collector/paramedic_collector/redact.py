@@ -37,7 +37,8 @@ _OTHER: Final = re.compile(
     rb"|(?:[Bb]earer|BEARER|[Bb]asic|BASIC) [\w.\-~+/=]{8,}"
     rb"|\b[spr]k-[\w\-]{16,}|\b[spr]k_(?:live|test)_\w{8,}|\bgh[pousr]_\w{20,}|\bxox[a-z]-[\w\-]{10,}"
     rb"|\b(?:AKIA|ASIA)[A-Z0-9]{16}|\bAIza[\w\-]{30,}|\beyJ[\w\-]{8,}\.[\w\-]{8,}\.[\w\-]*|\bpm[bo]\.[\w.\-]{16,}"
-    rb"|(?:[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]asswo?r?d|PASSWORD)[\"'\\]{0,3} ?[=:]\s?[\"'\\]{0,2}[^\s\"'\\&;,]{6,}"
+    rb"|(?:[Kk]ey|KEY|[Tt]oken|TOKEN|[Ss]ecret|SECRET|[Pp]asswo?r?d|PASSWORD)[\"'\\]{0,3} ?[=:]"
+    rb"\s?[\"'\\]{0,2}[^\s\"'\\&;,]{6,}"
 )
 # What every match of the above contains; true of a few harmless payloads too. Short, since RE2 compiles
 # them for each payload, and in the common subset of RE2 and `re`.

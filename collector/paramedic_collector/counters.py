@@ -1,0 +1,77 @@
+"""What the collector counts of itself, in the names that the OpenTelemetry Collector uses where it has one.
+
+counters.add(ACCEPTED, 512, signal="traces", transport="http");  text() -> Prometheus text format
+"""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+ACCEPTED: Final = "otelcol_receiver_accepted_items"  # spans, metrics, log records
+REFUSED_REQUESTS: Final = "otelcol_receiver_refused_requests"  # by reason
+LATE: Final = "paramedic_late_spans"  # counted in a window that had been given out before
+OUT_OF_RANGE: Final = "paramedic_out_of_range_items"  # too old or in the future: recorded, in no window
+REDACTED: Final = "paramedic_redacted_values"
+FOLD_FAILURES: Final = "paramedic_fold_failures"  # drains that could not be folded: recorded, in no window
+BATCHES: Final = "paramedic_window_batches"
+ROWS: Final = "paramedic_window_rows"
+
+_HELP: Final = {
+    ACCEPTED: "Spans, metrics and log records that were acknowledged.",
+    REFUSED_REQUESTS: "Requests that were not acknowledged, by reason.",
+    LATE: "Spans that came after their window had been given out; counted in a later batch.",
+    OUT_OF_RANGE: "Items whose time is too far from now; recorded, but in no window.",
+    REDACTED: "Values with personal data or secrets, removed before recording.",
+    FOLD_FAILURES: "Groups of payloads that could not be folded into windows.",
+    BATCHES: "Window batches published.",
+    ROWS: "Window rows published.",
+}
+Labels = tuple[tuple[str, str], ...]
+
+
+class Counters:
+    """Named numbers that only grow, and gauges that are asked when somebody looks. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, Labels], int] = defaultdict(int)
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+
+    def add(self, name: str, by: int = 1, **labels: str) -> None:
+        if by:
+            with self._lock:
+                self._values[name, tuple(sorted(labels.items()))] += by
+
+    def gauge(self, name: str, about: str, ask: Callable[[], float]) -> None:
+        self._gauges[name] = (about, ask)
+
+    def total(self, name: str, **labels: str) -> int:
+        """Sum over all label sets that contain `labels`."""
+        wanted = set(labels.items())
+        with self._lock:
+            return sum(v for (one, has), v in self._values.items() if one == name and wanted <= set(has))
+
+    def as_dict(self) -> dict[str, float]:
+        """Every counter summed over its labels, and every gauge."""
+        with self._lock:
+            names = {name for name, _ in self._values} | set(_HELP)
+        counted: dict[str, float] = {name: self.total(name) for name in sorted(names)}
+        return counted | {name: ask() for name, (_, ask) in self._gauges.items()}
+
+    def text(self) -> str:
+        """Prometheus text format 0.0.4."""
+        with self._lock:
+            values = sorted(self._values.items())
+        lines: list[str] = []
+        for name, about in _HELP.items():
+            lines += [f"# HELP {name}_total {about}", f"# TYPE {name}_total counter"]
+            mine = [(labels, value) for (one, labels), value in values if one == name]
+            lines += [f"{name}_total{_labels(labels)} {value}" for labels, value in mine] or [f"{name}_total 0"]
+        for name, (about, ask) in self._gauges.items():
+            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge", f"{name} {ask():g}"]
+        return "\n".join(lines) + "\n"
+
+
+def _labels(labels: Labels) -> str:
+    return "{" + ",".join(f'{key}="{value}"' for key, value in labels) + "}" if labels else ""

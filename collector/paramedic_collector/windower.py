@@ -1,0 +1,143 @@
+"""From accepted payloads to window batches: the pipeline of the fold thread, in one place.
+
+    take([Taken, ...]) --by signal--> decode -> facts -> fold, join --> partial windows, kept
+    give(now)          -----------> what the join found --> merged --> WindowBatch
+
+Nothing waits for lateness: the rows of one second may go out in several batches, and add up. No clock and no
+thread in here.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import groupby
+
+import numpy as np
+import pyarrow as pa
+
+from paramedic_collector import counters as count
+from paramedic_collector.counters import Counters
+from paramedic_collector.decode import Parsed, flatten
+from paramedic_collector.facts import Facts, Tables, facts_of
+from paramedic_collector.fold import fold_spans
+from paramedic_collector.intake import Taken
+from paramedic_collector.join import Join
+from paramedic_collector.logs import fold_logs, seconds_of
+from paramedic_collector.merge import family_of, merge_all
+from paramedic_collector.metrics import MetricFold, points_of
+from paramedic_collector.otlp import Signal
+from paramedic_collector.recorder import Place
+from paramedic_collector.windows import WindowBatch
+
+log = logging.getLogger(__name__)
+
+OLDEST_S = 900  # items that ended longer ago are in no window
+NEWEST_S = 60  # nor those that will end later than this: their sender's clock is wrong
+SETTLED_S = 2  # a second is believed complete this long after it began
+
+
+class Windower:
+    """Folds payloads; used by one thread.
+
+    Args:
+        collector: Name of this collector in its batches.
+        join: Finds self-times and gaps.
+    """
+
+    def __init__(self, collector: str, tables: Tables, join: Join, counters: Counters) -> None:
+        self._collector, self._tables, self._join, self._counters = collector, tables, join, counters
+        self._metrics = MetricFold(tables)
+        self._partial: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+        self._place: Place | None = None
+        self._sequence, self._watermark, self._late = 0, 0, 0
+        self._folds: dict[Signal, Callable[[list[Parsed], float], Iterable[pa.RecordBatch]]] = {
+            Signal.TRACES: self._spans,
+            Signal.METRICS: self._points,
+            Signal.LOGS: self._records,
+        }
+
+    def take(self, taken: Iterable[Taken], now: float) -> list[WindowBatch]:
+        """Fold payloads.
+
+        Returns:
+            The batches that had to be given out because the recorder began a new segment: a batch
+            comes from one segment.
+        """
+        given = []
+        for segment, group in groupby(taken, key=lambda one: one.place.segment):
+            if self._place is not None and self._place.segment != segment:
+                given += self.give(now)
+            self._fold(list(group), now)
+        return given
+
+    def give(self, now: float) -> list[WindowBatch]:
+        """What has been folded since the last time, as one batch; none when there is nothing new to say."""
+        self._keep(self._join.close(now))
+        tables = {family: merge_all(batches) for family, batches in self._partial.items()}
+        watermark = max(self._watermark, int(now) - SETTLED_S)
+        if not tables and watermark == self._watermark:
+            return []
+        place = self._place or Place("", 0, 0)
+        self._sequence += 1
+        batch = WindowBatch(
+            self._collector, self._sequence, watermark, tables, place.segment, (place.start, place.end), self._late
+        )
+        self._partial, self._place, self._watermark, self._late = defaultdict(list), None, watermark, 0
+        self._counters.add(count.BATCHES)
+        self._counters.add(count.ROWS, sum(table.num_rows for table in tables.values()))
+        return [batch]
+
+    def _fold(self, taken: list[Taken], now: float) -> None:
+        first, last = taken[0].place, taken[-1].place
+        start = self._place.start if self._place is not None else first.start
+        self._place = Place(last.segment, start, last.end)
+        by_signal: dict[Signal, list[Parsed]] = defaultdict(list)
+        for one in taken:
+            by_signal[one.parsed.signal].append(one.parsed)
+        for signal, parsed in by_signal.items():
+            self._fold_signal(signal, parsed, now)
+
+    def _fold_signal(self, signal: Signal, parsed: list[Parsed], now: float) -> None:
+        """One payload that cannot be folded must not take the others along."""
+        try:
+            self._keep(self._folds[signal](parsed, now))
+        except Exception:
+            if len(parsed) > 1:
+                middle = len(parsed) // 2
+                self._fold_signal(signal, parsed[:middle], now)
+                self._fold_signal(signal, parsed[middle:], now)
+                return
+            log.exception("a payload of %s could not be folded; it is in the flight recorder", signal)
+            self._counters.add(count.FOLD_FAILURES, signal=signal)
+
+    def _spans(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
+        facts: Facts = facts_of(flatten(parsed), self._tables)
+        facts = facts[self._in_range(facts["ts"], Signal.TRACES, now)]
+        found = fold_spans(facts, self._tables)
+        self._join.add(facts, now)
+        late = int((facts["ts"] < self._watermark).sum())
+        self._late += late
+        self._counters.add(count.LATE, late)
+        return found
+
+    def _points(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
+        points = list(points_of(flatten(parsed)))
+        inside = self._in_range(np.array([point.ts for point in points], np.int64), Signal.METRICS, now)
+        return self._metrics.fold([point for point, good in zip(points, inside, strict=True) if good])
+
+    def _records(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
+        records = flatten(parsed)
+        inside = self._in_range(seconds_of(records), Signal.LOGS, now)
+        return [fold_logs(records.select(inside), self._tables)]
+
+    def _in_range(
+        self, ts: np.ndarray[tuple[int], np.dtype[np.int64]], signal: Signal, now: float
+    ) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+        inside = (ts >= now - OLDEST_S) & (ts <= now + NEWEST_S)
+        self._counters.add(count.OUT_OF_RANGE, int((~inside).sum()), signal=signal)
+        return inside
+
+    def _keep(self, batches: Iterable[pa.RecordBatch]) -> None:
+        for batch in batches:
+            if batch.num_rows:
+                self._partial[family_of(batch)].append(batch)
