@@ -45,19 +45,21 @@ class Member:
         return (not target or target == self.target) and (not zone or zone == self.zone)
 
 
-def demo_members(arm: str, seed: int, env: Mapping[str, str]) -> list[Member]:
+def demo_members(arm: str, seed: int, env: Mapping[str, str], folder: Path) -> list[Member]:
     """The processes of the demo, on free ports that they keep.
 
     Args:
         arm: One of ARMS.
         seed: Of the providers and the order book.
         env: Added to this process's environment; for the platform arm it says where the platform is.
+        folder: Where they keep what shall outlive a kill.
     """
     aurora, borealis, orders, front, *bots = free_ports(4 + len(ZONES))
-    known = environment(arm, env) | {
+    known = environment(arm, env, folder) | {
         "DEMO_AURORA_URL": f"http://127.0.0.1:{aurora}",
         "DEMO_BOREALIS_URL": f"http://127.0.0.1:{borealis}",
         "DEMO_ORDERS_URL": f"http://127.0.0.1:{orders}",
+        "DEMO_QUEUE_FILE": str(folder / "tickets.db"),
         "DEMO_BOTS": ",".join(f"{zone}=http://127.0.0.1:{port}" for zone, port in zip(ZONES, bots, strict=True)),
     }
 
@@ -79,14 +81,16 @@ def demo_members(arm: str, seed: int, env: Mapping[str, str]) -> list[Member]:
     ]
 
 
-def environment(arm: str, given: Mapping[str, str], inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+def environment(
+    arm: str, given: Mapping[str, str], folder: Path, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """What the processes of an arm see. Only the platform arm hears of a platform, or of somewhere to export to."""
     merged = {**inherited, **given}
     if arm == "platform":
         return merged
     bare = {name: value for name, value in merged.items() if not name.startswith(OURS)}
     nowhere = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
-    return bare | nowhere | {"PARAMEDIC_DATA_DIR": os.devnull + "/no-platform"}
+    return bare | nowhere | {"PARAMEDIC_DATA_DIR": str(folder / "no-platform")}
 
 
 class Fleet:
@@ -96,7 +100,7 @@ class Fleet:
         arm: "bare" (no SDK), "sdk" (guards alone) or "platform".
         seed: The same seed gives the same providers and orders.
         env: Added to the environment of every process.
-        log_dir: Gets one log a process; made when it is not there.
+        log_dir: Gets one log a process, and the tickets for people; made when it is not there.
         members: Other processes than the demo's.
     """
 
@@ -111,10 +115,11 @@ class Fleet:
     ) -> None:
         if arm not in ARMS:
             raise ValueError(f"arm must be {', '.join(ARMS[:-1])} or {ARMS[-1]}, got {arm!r}")
-        log_dir.mkdir(parents=True, exist_ok=True)
-        self.arm, self.members = arm, list(demo_members(arm, seed, env) if members is None else members)
+        folder = log_dir.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        self.arm, self.members = arm, list(demo_members(arm, seed, env, folder) if members is None else members)
         self._keepers = {
-            member.job.name: Keeper(member.job, log_dir / f"{member.job.name.replace(' ', '-')}.log")
+            member.job.name: Keeper(member.job, folder / f"{member.job.name.replace(' ', '-')}.log")
             for member in self.members
         }
 
@@ -151,7 +156,7 @@ class Fleet:
             pause_s = 0.05
             while not (keeper.held or healthy(keeper)):
                 if why := why_not_ready(keeper, deaths[name], ends, timeout_s):
-                    raise FleetError(f"{why}; {keeper.log} ends with: {keeper.log_tail() or '(nothing)'}")
+                    raise FleetError(f"{why}; the last line of {keeper.log} is: {keeper.last_words() or '(nothing)'}")
                 time.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, 0.5)
 

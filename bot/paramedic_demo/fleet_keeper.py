@@ -24,7 +24,6 @@ QUICK_DEATH_S, LONGEST_REST_S = (
     5.0,
     5.0,
 )  # who lives less than that rests, twice as long each time, before the next start
-TAIL_CHARS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +96,13 @@ class Keeper:
                 self._signal(signal.SIGKILL)
             self._thread.join()
 
-    def log_tail(self) -> str:
-        """The last lines that the process wrote; for the sentence that says why it died."""
+    def last_words(self) -> str:
+        """The last line that the process wrote, which says why it died; empty when it wrote none."""
         try:
-            return self.log.read_text(errors="replace")[-TAIL_CHARS:].strip()
+            lines = self.log.read_text(errors="replace").split("\n")
         except OSError:
             return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _keep(self) -> None:
         rest_s = 0.0

@@ -17,7 +17,7 @@ from typing import Any
 Message = Mapping[str, Any]
 ORDER_NUMBER = re.compile(r"(?<!\d)(\d{4,8})(?!\d)")
 
-# What a customer may want: the words that give it away, the wish in a few words, and what a shop says without any facts.
+# What a customer may want: the words that give it away, the wish, and what a shop says when no facts are given.
 TOPICS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("refund", "money back", "reimburse"),
@@ -71,8 +71,8 @@ TOPICS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("size", "colour", "color", "stock", "available", "product", "warranty"),
         "asks about a product",
-        "The product page shows what is in stock today, with sizes and materials. If yours is gone, choose Tell me, and "
-        "we write when it is back.",
+        "The product page shows what is in stock today, with sizes and materials. If yours is gone, choose Tell me, "
+        "and we write when it is back.",
     ),
 )
 SOMETHING = (

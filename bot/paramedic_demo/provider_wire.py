@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from paramedic_demo.provider_answers import ToolCall
 from paramedic_demo.provider_models import tokens_of
 
-WORDS_A_CHUNK = 4  # providers send a few tokens at a time, and each chunk costs both sides a wake-up
+WORDS_A_CHUNK = 6  # providers send several tokens at a time, and each chunk costs both sides a wake-up
 DONE = b"data: [DONE]\n\n"
 
 

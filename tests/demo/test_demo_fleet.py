@@ -144,11 +144,9 @@ def test_a_process_that_cannot_start_is_named_with_what_it_said(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
         taken.listen()
-        with Fleet("bare", seed=1, env={}, log_dir=tmp_path, members=[orders_member("eu-1a", port)]) as fleet:
-            with pytest.raises(
-                FleetError, match=r"orders in eu-1a ended with code \d+ before .*address already in use"
-            ):
-                fleet.wait_ready(PATIENCE_S)
+        fleet = Fleet("bare", seed=1, env={}, log_dir=tmp_path, members=[orders_member("eu-1a", port)])
+        with fleet, pytest.raises(FleetError, match=r"orders in eu-1a ended with code \d+ .*address already in use"):
+            fleet.wait_ready(PATIENCE_S)
 
 
 def test_after_stop_no_process_is_left_and_a_stubborn_one_is_killed(tmp_path):
@@ -162,8 +160,8 @@ def test_after_stop_no_process_is_left_and_a_stubborn_one_is_killed(tmp_path):
     job = Job("stubborn", "stubborn", (), 1, {**os.environ, "PYTHONPATH": str(tmp_path)})
     keeper = Keeper(job, tmp_path / "log")
     keeper.start()
-    eventually(keeper.log_tail, "it runs and has a child")
-    pid, child = keeper.pid, int(keeper.log_tail())
+    eventually(keeper.last_words, "it runs and has a child")
+    pid, child = keeper.pid, int(keeper.last_words())
     keeper.stop(patience_s=0.2)
     assert pid is not None
     assert not exists(pid)
@@ -200,8 +198,10 @@ def test_no_orphan_is_left_when_the_parent_is_killed(tmp_path):
         eventually(lambda: not exists(pid), "the orphan is gone")
 
 
-def test_the_demo_is_six_processes_that_know_each_other():
-    members = {member.job.name: member for member in demo_members("platform", 3, {"PARAMEDIC_URL": "http://p"})}
+def test_the_demo_is_six_processes_that_know_each_other(tmp_path):
+    members = {
+        member.job.name: member for member in demo_members("platform", 3, {"PARAMEDIC_URL": "http://p"}, tmp_path)
+    }
     assert set(members) == {
         "aurora",
         "borealis",
@@ -219,12 +219,12 @@ def test_the_demo_is_six_processes_that_know_each_other():
     )
 
 
-def test_only_the_platform_arm_hears_of_a_platform():
+def test_only_the_platform_arm_hears_of_a_platform(tmp_path):
     given = {"PARAMEDIC_TOKEN": "t", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "DEMO_X": "1"}
     inherited = {"PARAMEDIC_URL": "http://p", "PATH": "/bin"}
-    assert environment("platform", given, inherited) == {**inherited, **given}
+    assert environment("platform", given, tmp_path, inherited) == {**inherited, **given}
     for arm in ("bare", "sdk"):
-        alone = environment(arm, given, inherited)
+        alone = environment(arm, given, tmp_path, inherited)
         assert alone["OTEL_TRACES_EXPORTER"] == "none"
         assert alone["PATH"] == "/bin"
         assert alone["DEMO_X"] == "1"

@@ -45,9 +45,9 @@ def test_each_scenario_of_the_demo_can_be_read_and_bears_its_files_name():
     assert load("provider_empty").faults[0].fault_class == "quality_degradation"
 
 
-def test_a_fault_may_hit_each_process_of_the_fleet_and_no_other():
+def test_a_fault_may_hit_each_process_of_the_fleet_and_no_other(tmp_path):
     """The reader and the fleet each have a list of processes; they must be the same."""
-    members = demo_members("bare", 1, {})
+    members = demo_members("bare", 1, {}, tmp_path)
     assert {member.target for member in members} == set(TARGETS)
     assert {member.zone for member in members if member.target == "support-bot"} == set(ZONES)
 
