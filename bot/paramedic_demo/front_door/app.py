@@ -1,0 +1,74 @@
+"""The HTTP side of the front door: POST /chat for customers, and the memory of their conversations.
+
+{"conversation", "message"} --> + turn number, + last turns --> a bot in some zone --> reply, remembered here
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from paramedic_demo.front_door.spread import Spread
+from paramedic_demo.memory import Memory, Turn
+from paramedic_demo.support_bot.wire import Ask, apologise
+
+log = logging.getLogger("front-door")
+
+
+class FrontDoor:
+    """Gives each message its turn number and its history, and remembers what was answered."""
+
+    def __init__(self, spread: Spread, memory: Memory) -> None:
+        self._spread, self._memory = spread, memory
+
+    async def chat(self, request: Request) -> Response:
+        try:
+            ask = Ask.model_validate_json(await request.body())
+        except ValidationError as error:
+            return JSONResponse({"detail": [sentence(mistake) for mistake in error.errors()]}, 422)
+        ask.turn = ask.turn or self._memory.count(ask.conversation) + 1
+        try:
+            reply = await self._spread.send(self._with_history(ask))
+        except Exception as error:
+            log.warning("turn %s of %r failed: %s: %s", ask.turn, ask.conversation, type(error).__name__, error)
+            return JSONResponse(apologise(ask, "").model_dump(), 502)
+        self._memory.add(ask.conversation, Turn(ask.message, str(reply["reply"]), str(reply["intent"])))
+        return JSONResponse(dict(reply))
+
+    async def healthz(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    def _with_history(self, ask: Ask) -> Mapping[str, Any]:
+        """The message as the bot gets it. What a customer sends as history is not believed."""
+        turns = self._memory.turns(ask.conversation)
+        return {
+            "conversation": ask.conversation,
+            "message": ask.message,
+            "turn": ask.turn,
+            "history": [asdict(turn) for turn in turns],
+        }
+
+
+def front_app(spread: Spread) -> Starlette:
+    door = FrontDoor(spread, Memory())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await spread.close()
+
+    routes = [Route("/chat", door.chat, methods=["POST"]), Route("/healthz", door.healthz)]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def sentence(mistake: Mapping[str, Any]) -> str:
+    """One mistake in a request, with its place and the value that was sent."""
+    place = ".".join(map(str, mistake["loc"])) or "the body"
+    return f"{place}: {mistake['msg']}, got {str(mistake['input'])[:80]!r}"
