@@ -131,11 +131,11 @@ def state(incident: Summary) -> Badge:
             return Badge(Tone.NONE, other)
 
 
-def verification(incident: Summary) -> Badge | None:
-    """Whether what was done has worked; None when nothing was done."""
+def verification(incident: Summary, *, when: bool = True) -> Badge | None:
+    """Whether what was done has worked, and since when; None when nothing was done."""
     match incident.verification:
         case "verified":
-            at = incident.verified_at
+            at = incident.verified_at if when else None
             return Badge(Tone.GOOD, f"Verified {clock(at)}" if at else "Verified")
         case "verifying":
             return Badge(Tone.INFO, "Verifying")

@@ -6,7 +6,6 @@ Unknown fields are ignored, so that an older dashboard reads a newer API; a fiel
 error at the door and not a riddle on a page. Moments are aware UTC. None is "no data", never 0.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -267,7 +266,7 @@ def read(kind: type[T], body: bytes) -> T:
         BadAnswer: Not JSON, or not of this kind; the message names the first field that is wrong.
     """
     try:
-        return cast(T, _adapter(kind).validate_json(body))
+        return cast(T, _adapter(cast(Any, kind)).validate_json(body))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the answer"
@@ -275,5 +274,5 @@ def read(kind: type[T], body: bytes) -> T:
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

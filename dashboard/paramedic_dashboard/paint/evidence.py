@@ -1,7 +1,7 @@
 """One chart of stacked panels with a common time axis: what the verdict rests on.
 
-    Success, %      ~~~~~~\\______/~~~~~~      orange: fault window
-    Errors, %       ______/~~~~~~\\______      blue:   from the action to its verdict
+    Success, %      ~~~~~~\\______/~~~~~~      shaded: fault window
+    Errors, %       ______/~~~~~~\\______      bar:    from the action to its verdict
     Tokens per s    ~~~~~~\\__/~~~~~~~~~~      dashed: what happened
 
 The API sends the same series that it judged by, so picture and verdict cannot contradict each other.
@@ -23,7 +23,7 @@ LIGHT = {
     "quiet": "#4B5563",
     "rule": "#DDE1E6",
     "fault": "rgba(213,94,0,0.14)",
-    "check": "rgba(0,114,178,0.12)",
+    "check": "#0072B2",
 }
 DARK = {
     "lines": ("#4BA3DB", "#F0803C", "#2DBF94", "#F2B632"),
@@ -31,7 +31,7 @@ DARK = {
     "quiet": "#B8C0CC",
     "rule": "#2A333D",
     "fault": "rgba(240,128,60,0.22)",
-    "check": "rgba(75,163,219,0.20)",
+    "check": "#4BA3DB",
 }
 
 
@@ -77,14 +77,16 @@ def legend_sentence(incident: Incident) -> str:
         until = clock(evidence.fault_to) if evidence.fault_to else "now"
         parts.append(f"Orange shade: fault, {clock(evidence.fault_from)}–{until} UTC.")
     if incident.acted_at and incident.verified_at:
-        parts.append(f"Blue shade: verification, {clock(incident.acted_at)}–{clock(incident.verified_at)}.")
+        parts.append(f"Blue bar: verification, {clock(incident.acted_at)}–{clock(incident.verified_at)}.")
     if evidence.marks:
-        parts.append("Dashed: " + ", ".join(f"{mark.text} {clock(mark.at)}" for mark in evidence.marks) + ".")
+        parts.append(
+            "Dashed: " + ", ".join(f"{_short(mark.text, 40)} {clock(mark.at)}" for mark in evidence.marks) + "."
+        )
     return " ".join([*parts, "A broken line is no data."])
 
 
 def unit_of(panel: Panel) -> str:
-    return "%" if panel.unit == "ratio" else panel.unit
+    return "%" if panel.unit == "ratio" else _short(panel.unit)
 
 
 def _told_panel(panel: Panel) -> str:
@@ -111,14 +113,15 @@ def _span(evidence: Evidence) -> tuple[float | None, float | None]:
 
 def _title(panel: Panel, place: int, look: Json) -> Json:
     empty = not any(value is not None for line in panel.lines for _, value in line.points)
-    text = f"{panel.title}, {unit_of(panel)}{' — no data' if empty else ''}"
+    text = f"{_short(panel.title, 36)}, {unit_of(panel)}{' — no data' if empty else ''}"
     style = {"fontSize": 13, "fontWeight": "bold", "color": look["quiet"] if empty else look["text"]}
     return {"text": text, "left": 0, "top": _top(place) - 26, "padding": 0, "textStyle": style}
 
 
 def _legend(panel: Panel, place: int, look: Json) -> Json:
     return {
-        "data": [line.name for line in panel.lines],
+        "data": [_name(line, place) for line in panel.lines],
+        "selectedMode": False,
         "right": 14,
         "left": "auto",
         "top": _top(place) - 28,
@@ -166,7 +169,7 @@ def _panel_series(place: int, panel: Panel, marks: Json, look: Json) -> list[Jso
     return [
         {
             "type": "line",
-            "name": line.name,
+            "name": _name(line, place),
             "xAxisIndex": place,
             "yAxisIndex": place,
             "data": _points(line, _scale(panel)),
@@ -178,6 +181,11 @@ def _panel_series(place: int, panel: Panel, marks: Json, look: Json) -> list[Jso
         }
         for nth, line in enumerate(panel.lines)
     ]
+
+
+def _name(line: Line, place: int) -> str:
+    """A name of its own in each panel, by letters that nobody sees; else one legend would stand for all."""
+    return _short(line.name, 20) + "\N{WORD JOINER}" * place
 
 
 def _first_colour(panel: Panel) -> int:
@@ -192,32 +200,39 @@ def _points(line: Line, scale: float) -> list[list[float | None]]:
 def _marks(incident: Incident, ends: float | None, first: bool, look: Json) -> Json:
     """Shades and dashes, the same in every panel; only the first has their names."""
     evidence = incident.evidence
-    shades = [
-        _shade(evidence.fault_from, evidence.fault_to, ends, look["fault"]),
-        _shade(incident.acted_at, incident.verified_at, ends, look["check"]) if incident.verified_at else None,
-    ]
     label = {"show": first, "formatter": "{b}", "color": look["text"], "fontSize": 11, "distance": 3}
+    dashes: list[Any] = [{"xAxis": _ms(mark.at), "name": _short(mark.text)} for mark in evidence.marks[:6]]
     return {
-        "markArea": {"silent": True, "data": [shade for shade in shades if shade]},
+        "markArea": {"silent": True, "data": [shade] if (shade := _shade(evidence, ends, look)) else []},
         "markLine": {
             "silent": True,
             "symbol": "none",
             "label": label,
             "lineStyle": {"type": "dashed", "color": look["quiet"], "width": 1},
-            "data": [{"xAxis": _ms(mark.at), "name": _short(mark.text)} for mark in evidence.marks[:6]],
+            "data": dashes + ([check] if (check := _check(incident, look)) else []),
         },
     }
 
 
-def _shade(begins: datetime | None, ends: datetime | None, last: float | None, colour: str) -> list[Json] | None:
-    if begins is None:
+def _shade(evidence: Evidence, ends: float | None, look: Json) -> list[Json] | None:
+    if evidence.fault_from is None:
         return None
-    return [{"xAxis": _ms(begins), "itemStyle": {"color": colour}}, {"xAxis": _ms(ends) if ends else last}]
+    until = _ms(evidence.fault_to) if evidence.fault_to else ends
+    return [{"xAxis": _ms(evidence.fault_from), "itemStyle": {"color": look["fault"]}}, {"xAxis": until}]
+
+
+def _check(incident: Incident, look: Json) -> list[Json] | None:
+    """A thick bar on the axis, from the action to its verdict."""
+    if not (incident.acted_at and incident.verified_at):
+        return None
+    line = {"type": "solid", "color": look["check"], "width": 6}
+    begin = {"coord": [_ms(incident.acted_at), 0], "lineStyle": line, "label": {"show": False}}
+    return [begin, {"coord": [_ms(incident.verified_at), 0]}]
 
 
 def _ms(at: datetime) -> float:
     return at.timestamp() * 1000
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 16 else f"{text[:15]}…"
+def _short(text: str, most: int = 16) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

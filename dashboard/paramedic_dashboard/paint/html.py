@@ -32,6 +32,10 @@ def heading(text: str | Markup, level: int = 2) -> Markup:
     return Markup('<h{0} class="pm-h{0}">{1}</h{0}>').format(level, text)
 
 
+def lead(name: str, text: str | Markup) -> Markup:
+    return Markup('<p class="pm-lead"><strong>{}</strong> {}</p>').format(name, text)
+
+
 def quiet(text: str | Markup) -> Markup:
     return Markup('<p class="pm-quiet">{}</p>').format(text)
 

@@ -5,7 +5,7 @@ from datetime import datetime, tzinfo
 
 from markupsafe import Markup
 
-from paramedic_dashboard.contact.answers import Action, Alert, Event, Impact, Incident, Overview, Suspect
+from paramedic_dashboard.contact.answers import Action, Alert, Event, Impact, Incident, Suspect
 from paramedic_dashboard.paint.html import (
     DOT,
     badge,
@@ -33,7 +33,7 @@ from paramedic_dashboard.words import (
     what,
 )
 
-NEXT_STEP = {"resolved": "nothing. It is over."}
+NEXT_STEP = {"resolved": "Nothing. It is over."}
 
 
 def chips(incident: Incident, now: datetime, zone: tzinfo | None) -> Markup:
@@ -46,14 +46,14 @@ def chips(incident: Incident, now: datetime, zone: tzinfo | None) -> Markup:
     return badges(severity(incident), status, after=after)
 
 
-def verdict(incident: Incident, overview: Overview | None) -> Markup:
+def verdict(incident: Incident, users_now: Markup | None) -> Markup:
     """What a woken person needs, in five lines: users, cause, what was done, the damage, the next step."""
     likely = Badge(Tone.CRITICAL if incident.resolved_at is None else Tone.INFO, f"{sure(incident.probability)} likely")
     cause = Markup("{} {}").format(incident.cause, badge(likely))
     rows = [("Likely cause", cause, ""), ("Done for you", _done(incident), ""), ("Impact", impact(incident.impact), "")]
-    if overview is not None and incident.resolved_at is None:
-        rows.insert(0, ("Users now", Markup("{}").format(overview.users.sentence), ""))
-    rows.append(("You", Markup("{}").format(incident.you or NEXT_STEP.get(incident.state, "watch.")), "pm-you"))
+    if users_now is not None and incident.resolved_at is None:
+        rows.insert(0, ("Users now", users_now, ""))
+    rows.append(("You", Markup("{}").format(incident.you or NEXT_STEP.get(incident.state, "Watch.")), "pm-you"))
     return fields(rows)
 
 
@@ -90,8 +90,8 @@ def suspects(found: Sequence[Suspect]) -> Markup:
     if not found:
         return empty("No suspect: the cause is unknown, and paramedic says so rather than guess.")
     one = Markup(
-        '<div class="pm-suspect"><div class="pm-split"><span><strong>{}</strong> <span class="pm-quiet">{}</span></span>'
-        "<strong>{}</strong></div>{}{}</div>"
+        '<div class="pm-suspect"><div class="pm-split"><span><strong>{}</strong> '
+        '<span class="pm-quiet">{}</span></span><strong>{}</strong></div>{}{}</div>'
     )
     return Markup("").join(
         one.format(

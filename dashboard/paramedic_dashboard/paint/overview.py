@@ -5,12 +5,13 @@ from datetime import datetime
 from markupsafe import Markup
 
 from paramedic_dashboard.contact.answers import Action, Noise, Overview, Summary
-from paramedic_dashboard.paint.html import DOT, badges, empty, meter, moment
+from paramedic_dashboard.paint.html import DOT, badge, badges, meter, moment, quiet
 from paramedic_dashboard.paint.sparkline import sparkline
 from paramedic_dashboard.words import (
     Badge,
     Tone,
     ago,
+    clock,
     count,
     freshness,
     in_force,
@@ -41,18 +42,23 @@ def headline(overview: Overview | None, now: datetime) -> str:
     return "Nothing needs you"
 
 
-def state_row(overview: Overview, now: datetime) -> Markup:
-    users = overview.users
-    tone = Tone.NONE if is_stale(overview.data_at, now) else users_tone(users.success)
+def state_row(overview: Overview, now: datetime, *, trusted: bool) -> Markup:
+    """Badges for users and for the age of the data; grey when what they say may be over."""
+    users, data_at = overview.users, overview.data_at
+    tone = users_tone(users.success) if trusted and not is_stale(data_at, now) else Tone.NONE
     answers = "users: no data" if users.success is None else f"{percent(users.success)} of answers good"
-    open_ = f"{len(overview.unresolved)} open"
-    return badges(Badge(tone, answers), freshness(overview.data_at, now), after=open_)
+    age = freshness(data_at, now)
+    if not trusted and data_at is not None:
+        age = Badge(Tone.RISK, f"as of {clock(data_at)} UTC")
+    return badges(Badge(tone, answers), age, after=f"{len(overview.unresolved) or 'none'} open")
 
 
-def users_sentence(overview: Overview, now: datetime) -> Markup:
-    stale = overview.data_at is not None and is_stale(overview.data_at, now)
-    told = Markup("As of {}: ").format(moment(overview.data_at)) if stale and overview.data_at else Markup("")
-    return Markup('<p class="pm-lead"><strong>Users:</strong> {}{}</p>').format(told, overview.users.sentence)
+def users_sentence(overview: Overview, now: datetime, *, trusted: bool) -> Markup:
+    """How users fare, with its date when that is not now."""
+    data_at = overview.data_at
+    old = data_at is not None and (not trusted or is_stale(data_at, now))
+    told = Markup("as of {} UTC: ").format(moment(data_at)) if old and data_at else Markup("")
+    return told + Markup("{}").format(overview.users.sentence)
 
 
 def card_head(incident: Summary, waiting: Action | None, now: datetime) -> Markup:
@@ -70,9 +76,9 @@ def card_body(incident: Summary, waiting: Action | None) -> Markup:
     )
     done = incident.done or ("an action waits for you" if waiting else "nothing done")
     verified = verification(incident)
-    return Markup('<p class="pm-quiet pm-clamp">{}</p><p class="pm-clamp"><strong>Paramedic:</strong> {}{}</p>').format(
-        DOT.join(facts), done, Markup(" — {}").format(verified.text.lower()) if verified else ""
-    )
+    return Markup(
+        '<p class="pm-quiet pm-clamp">{}</p><p class="pm-clamp"><strong>Paramedic:</strong> {} {}</p>'
+    ).format(DOT.join(facts), done, badge(verified) if verified else "")
 
 
 def row_facts(incident: Summary, now: datetime) -> Markup:
@@ -82,7 +88,7 @@ def row_facts(incident: Summary, now: datetime) -> Markup:
         parts[1:] = [f"ended {since(incident.resolved_at, now)} ago", f"lasted {ago(lasted_s)}"]
     if incident.owner:
         parts.append(incident.owner)
-    return badges(severity(incident), state(incident), verification(incident), after=DOT.join(parts))
+    return badges(severity(incident), state(incident), verification(incident, when=False), after=DOT.join(parts))
 
 
 def users_panel(overview: Overview, dark: bool) -> Markup:
@@ -91,7 +97,7 @@ def users_panel(overview: Overview, dark: bool) -> Markup:
     rate = "no data" if users.calls_per_s is None else f"{users.calls_per_s:.1f} /s"
     tiles = (
         ("Good answers", percent(users.success), users.success is None),
-        ("Slowest 5 % take over", seconds(users.p95_s), users.p95_s is None),
+        ("Answer time, p95", seconds(users.p95_s), users.p95_s is None),
         ("Requests", rate, users.calls_per_s is None),
     )
     tile = Markup('<div class="pm-tile {}"><span class="pm-quiet">{}</span><strong>{}</strong></div>')
@@ -103,7 +109,10 @@ def users_panel(overview: Overview, dark: bool) -> Markup:
 def in_force_table(actions: tuple[Action, ...], now: datetime) -> Markup:
     if not actions:
         return Markup('<p class="pm-quiet">Every call goes its normal way.</p>')
-    row = Markup("<tr><td><strong>{}</strong><br><span class='pm-quiet'>{}</span></td><td>{}</td><td>{}</td></tr>")
+    row = Markup(
+        "<tr><td><div><strong>{}</strong></div><span class='pm-quiet'>{}</span></td>"
+        "<td><div>{}</div></td><td>{}</td></tr>"
+    )
     rows = Markup("").join(
         row.format(a.target, a.incident, in_force(a), Markup("{} ago").format(since(a.applied_at or a.created_at, now)))
         for a in actions
@@ -116,7 +125,7 @@ def in_force_table(actions: tuple[Action, ...], now: datetime) -> Markup:
 def noise_funnel(noise: Noise) -> Markup:
     """From raw alerts down to messages, in bars of one scale."""
     if not noise.raw_alerts and not noise.alerts and not noise.notifications:
-        return empty("No alert yet: nothing was noisy, and nothing was sent.")
+        return quiet("No alert yet: nothing was noisy, and nothing was sent.")
     steps = (
         ("Raw alerts of the usual rules", noise.raw_alerts),
         ("Alerts of paramedic", noise.alerts),

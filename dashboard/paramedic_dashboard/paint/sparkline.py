@@ -27,7 +27,8 @@ def sparkline(points: Points, *, dark: bool) -> Markup:
     )
     told = f"Good answers in the last 15 minutes: lowest {percent(min(values))}, now {percent(values[-1])}"
     return Markup(
-        '<figure class="pm-spark"><img src="data:image/svg+xml,{}" alt="{}"><figcaption class="pm-quiet">{}</figcaption></figure>'
+        '<figure class="pm-spark"><img src="data:image/svg+xml,{}" alt="{}">'
+        '<figcaption class="pm-quiet">{}</figcaption></figure>'
     ).format(quote(svg), told, told)
 
 

@@ -120,4 +120,4 @@ def _facts(span: Span) -> str:
         told.append(f"${cost}")
     if has.get("paramedic.probe", "").lower() == "true":
         told.append("probe")
-    return "".join(f" · {fact}" for fact in told)
+    return "".join(f" · {fact[:40]}" for fact in told)

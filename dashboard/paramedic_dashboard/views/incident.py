@@ -3,12 +3,14 @@
 from datetime import datetime
 
 import streamlit as st
+from markupsafe import Markup
 
 from paramedic_dashboard.contact.answers import Action, Incident, Similar
 from paramedic_dashboard.contact.client import NotFound
 from paramedic_dashboard.paint import evidence as chart
 from paramedic_dashboard.paint import incident as paint
 from paramedic_dashboard.paint.html import empty, heading, quiet
+from paramedic_dashboard.paint.overview import users_sentence
 from paramedic_dashboard.paint.waterfall import waterfall
 from paramedic_dashboard.parts import dialogs, lists, page, session, writes
 from paramedic_dashboard.parts.live import follow
@@ -49,7 +51,7 @@ def _page(incident: Incident, *, off: bool) -> None:
 
     every_s, oldest_s = (POLL_S, OLDEST_S) if over else (OPEN_POLL_S, OPEN_OLDEST_S)
     follow(head, reader.version(), every_s=every_s, oldest_s=oldest_s)
-    st.html(heading(incident.title, 1) + paint.verdict(incident, reader.overview().value))
+    st.html(heading(incident.title, 1) + paint.verdict(incident, _users_now(off)))
     left, right = st.columns([5, 7])
     with left:
         st.html(heading("Suspects") + paint.suspects(incident.suspects))
@@ -69,6 +71,12 @@ def _page(incident: Incident, *, off: bool) -> None:
         _export(incident)
     _bar(incident, off)
     dialogs.show(incident, off=off)
+
+
+def _users_now(off: bool) -> Markup | None:
+    reader = session.reader()
+    overview = reader.overview().value
+    return users_sentence(overview, reader.now(), trusted=not off) if overview else None
 
 
 def _troubles() -> None:
@@ -144,7 +152,7 @@ def _traces(incident: Incident) -> None:
     if len(incident.traces) > 1:
         nth = st.segmented_control(
             "Trace", range(len(incident.traces)), default=0, required=True, key=f"trace-{incident.id}",
-            format_func=lambda n: str(n + 1), label_visibility="collapsed",
+            format_func=lambda n: f"Trace {n + 1}", label_visibility="collapsed",
         ) or 0  # fmt: skip
     trace = incident.traces[min(nth, len(incident.traces) - 1)]
     st.html(quiet(trace.note or trace.trace_id) + waterfall(trace))

@@ -10,12 +10,13 @@ from paramedic_dashboard.parts.live import follow
 from paramedic_dashboard.words import freshness, plural
 
 POLL_S, OLDEST_S = 5.0, 30.0
-NAMES = {"open": "Open", "you": "Needs you", "resolved": "Resolved", "all": "All"}
-# What is asked of the API for each; an incident that is not resolved is in one of three states.
-STATES = {"open": ("open", "acknowledged", "mitigated"), "resolved": ("resolved",), "all": ("",)}
+# Words of the address too: /incidents?status=needs+you. What is asked of the API for each; an incident that is
+# not resolved is in one of three states.
+UNRESOLVED = ("open", "acknowledged", "mitigated")
+STATES = {"open": UNRESOLVED, "needs you": UNRESOLVED, "resolved": ("resolved",), "all": ("",)}
 NOTHING = {
     "open": "Nothing is open.",
-    "you": "Nothing needs you.",
+    "needs you": "Nothing needs you.",
     "resolved": "Nothing was resolved yet.",
     "all": "No incident so far.",
 }
@@ -29,7 +30,7 @@ def show() -> None:
     follow(_head, contact, every_s=POLL_S, oldest_s=OLDEST_S)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         status = st.segmented_control(
-            "Status", list(NAMES), default="open", required=True, format_func=NAMES.__getitem__, key="status",
+            "Status", list(STATES), default="open", required=True, key="status",
             bind="query-params", label_visibility="collapsed",
         )  # fmt: skip
         asked = st.text_input(
@@ -53,10 +54,10 @@ def _head() -> None:
 
 def _found(status: str) -> tuple[list[Summary], bool, str]:
     """The incidents of this status, newest first; whether there are more; what went wrong."""
-    pages = [answer for state in STATES.get(status, STATES["open"]) for answer in _pages(state, _wanted(status))]
+    pages = [answer for state in STATES[status] for answer in _pages(state, _wanted(status))]
     items = {one.id: one for answer in pages if answer.value for one in answer.value.items}
     newest_first = sorted(items.values(), key=lambda one: one.opened_at, reverse=True)
-    if status == "you":
+    if status == "needs you":
         newest_first = [one for one in newest_first if one.needs_you]
     more = any(answer.value and answer.value.next for answer in pages[-1:])
     return newest_first, more, next((answer.trouble for answer in pages if not answer.ok), "")

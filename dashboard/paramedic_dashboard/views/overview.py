@@ -6,7 +6,7 @@ import streamlit as st
 
 from paramedic_dashboard.contact.answers import Action, Overview, Summary
 from paramedic_dashboard.paint import overview as paint
-from paramedic_dashboard.paint.html import empty, heading, quiet
+from paramedic_dashboard.paint.html import empty, heading, lead, quiet
 from paramedic_dashboard.parts import lists, page, session, writes
 from paramedic_dashboard.parts.live import follow
 from paramedic_dashboard.words import since
@@ -46,7 +46,9 @@ def _head() -> None:
     trusted = overview if contact.ok and seen.ok else None
     parts = page.troubles(contact, overview, now) + heading(paint.headline(trusted, now), 1)
     if overview is not None:
-        parts += paint.users_sentence(overview, now) + paint.state_row(overview, now)
+        ok = trusted is not None
+        sentence = paint.users_sentence(overview, now, trusted=ok)
+        parts += lead("Users:", sentence) + paint.state_row(overview, now, trusted=ok)
     st.html(parts)
 
 
@@ -58,7 +60,7 @@ def _needs_you(overview: Overview, now: datetime, off: bool) -> None:
     st.html(heading("Needs you"))
     actions = session.reader().actions().value
     waiting = {action.incident: action for action in (actions.items if actions else ()) if action.waits}
-    with st.grid(2, min_column_width=330):
+    with st.grid(min(2, len(overview.needs_you)), min_column_width=330):
         for incident in overview.needs_you:
             _card(incident, waiting.get(incident.id), now, off)
 
