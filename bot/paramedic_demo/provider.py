@@ -28,6 +28,7 @@ from paramedic_demo.faults_server import FaultSwitch, Silence, control_routes, s
 from paramedic_demo.provider_answers import answer, text_of, tool_call
 from paramedic_demo.provider_models import MODELS, Model, cost_usd, tokens_of
 
+BROKEN_ANSWERS = ("cut", "garbage", "empty")  # kinds of fault in which tokens flow, to no use
 NOT_JSON = "<html><head><title>502 Bad Gateway</title></head><body>upstream sent no valid answer</body></html>"
 BROKEN_EVENT = b'data: {"id":"chatcmpl-0","object":"chat.completion.chunk","choices":[{"index":0,"del\n\n'
 
@@ -140,7 +141,7 @@ class Provider:
     async def _struck_at_once(self, request: Request, fault: FaultSpec | None) -> Response | None:
         """The answer of a fault that lets no token through; None when tokens will flow."""
         kind = fault.kind if fault else ""
-        if fault is None or kind in ("slow", "cut", "garbage", "empty"):
+        if fault is None or kind in ("slow", *BROKEN_ANSWERS):
             return None
         if kind == "outage":
             kind = self._rng.choice(("errors", "hang"))
@@ -158,7 +159,7 @@ class Provider:
 
     def _say(self, asked: Asked, fault: FaultSpec | None) -> wire.Said:
         kind = fault.kind if fault else ""
-        if kind in ("cut", "garbage", "empty"):
+        if kind in BROKEN_ANSWERS:
             self.stats.failed += 1
         if kind == "empty":
             return wire.Said("")
@@ -185,7 +186,7 @@ class Provider:
 
     async def _stream(self, asked: Asked, said: wire.Said, fault: FaultSpec | None) -> AsyncIterator[bytes]:
         """The events of one answer. Who leaves early pays for what was said until then."""
-        answer_id, name, sent = self._answer_id(), self.model.name, 0
+        answer_id, name, sent, whole = self._answer_id(), self.model.name, 0, False
         loop, (first_s, token_s) = asyncio.get_running_loop(), self._pace(fault)
         began = loop.time() + first_s
         try:
@@ -203,9 +204,12 @@ class Provider:
             yield wire.event(wire.chunk(answer_id, name, {}, said.finish_reason))
             if asked.with_usage:
                 yield wire.event(wire.chunk(answer_id, name, None) | {"usage": wire.usage(asked.input_tokens, sent)})
+            whole = True
             yield wire.DONE
         finally:
             self.stats.bill(name, asked.input_tokens, sent)
+            if not whole and not (fault and fault.kind in BROKEN_ANSWERS):
+                self.stats.failed += 1  # the caller did not wait for the end
 
     def _answer_id(self) -> str:
         return f"chatcmpl-{self._rng.getrandbits(96):024x}"

@@ -219,6 +219,21 @@ def test_the_demo_is_six_processes_that_know_each_other(tmp_path):
     )
 
 
+def test_the_whole_demo_answers_while_one_zone_is_dead(tmp_path):
+    """Six processes, the SDK's guards, no platform."""
+    with Fleet("sdk", seed=1, env={}, log_dir=tmp_path) as fleet, httpx.Client(timeout=20.0) as user:
+
+        def ask(conversation: str) -> dict[str, str]:
+            body = {"conversation": conversation, "message": "Where is my order 10234?"}
+            return user.post(f"{fleet.front_url}/chat", json=body).raise_for_status().json()
+
+        fleet.wait_ready(2 * PATIENCE_S)
+        assert "10234" in ask("before")["reply"]
+        assert fleet.provider_stats()["aurora"]["calls"] >= 1
+        fleet.inject(a_fault("kill", "support-bot", "eu-1b"))
+        assert {ask(f"during-{n}")["zone"] for n in range(3)} == {"eu-1a"}
+
+
 def test_only_the_platform_arm_hears_of_a_platform(tmp_path):
     given = {"PARAMEDIC_TOKEN": "t", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "DEMO_X": "1"}
     inherited = {"PARAMEDIC_URL": "http://p", "PATH": "/bin"}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -306,8 +307,9 @@ def test_healing_is_immediate_and_who_hangs_stays_hung(raw, client):
         raw.delete("/_fault")
         assert ask(client, max_tokens=1).choices
         assert isinstance(waiting.exception(), openai.APITimeoutError)
+    ends = time.monotonic() + 30
     while stats(raw)["in_flight"]:
-        pass  # the provider notices that the client has left
+        assert time.monotonic() < ends, "the provider did not notice that the client has left"
 
 
 def test_the_statistics_count_calls_failures_tokens_and_dollars(raw, client):
@@ -323,6 +325,18 @@ def test_the_statistics_count_calls_failures_tokens_and_dollars(raw, client):
     paid = cost_usd("aurora-large", made.usage.prompt_tokens, made.usage.completion_tokens)
     assert after["cost_usd"] - before["cost_usd"] == pytest.approx(paid)
     assert after["in_flight"] == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_leaves_before_the_end_is_a_failure_and_no_longer_in_flight(raw, client, stream):
+    break_it(raw, "slow", factor=100)
+    before = stats(raw)
+    with pytest.raises(openai.APITimeoutError):
+        list(ask(client, stream=stream, timeout=0.5))
+    ends = time.monotonic() + 30
+    while (after := stats(raw))["in_flight"]:
+        assert time.monotonic() < ends, "the provider did not notice"
+    assert after["failed"] == before["failed"] + 1
 
 
 @pytest.mark.parametrize(
