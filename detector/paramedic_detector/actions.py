@@ -110,9 +110,16 @@ def undecided(row: ActionRow) -> bool:
     return S(row.state) not in ENDS
 
 
-def failed_treatment(row: ActionRow) -> bool:
-    """It was tried and did not help; policy shall not choose it again for this incident."""
-    return S(row.state) in BAD_ENDS and row.recovered_at is None and row.sent_at is not None
+def tried(row: ActionRow) -> bool:
+    """It did not help, was refused or was taken back by a person: not to be chosen again for this incident.
+
+    What expired says nothing about the treatment, and what was taken back on recovery had done its work.
+    """
+    if row.recovered_at is not None:
+        return False
+    refused = row.state == S.REJECTED and (row.sent_at is not None or row.by not in ("", "policy"))
+    taken_back = row.rolled_back_at is not None and row.state != S.EXPIRED
+    return refused or taken_back or S(row.state) in (S.NO_EFFECT, S.HARMFUL, S.FAILED)
 
 
 def after_acks(row: ActionRow, acks: Iterable[AckRow], now: float, patience: Patience) -> Step:

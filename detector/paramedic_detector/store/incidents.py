@@ -85,12 +85,6 @@ def newest_first(session: Session, *, states: Sequence[str], before: int | None,
     return list(session.exec(wanted).all())
 
 
-def lately_resolved(session: Session, *, since: float) -> list[IncidentRow]:
-    over = col(IncidentRow.resolved_at)
-    wanted = select(IncidentRow).where(col(IncidentRow.state) == IncidentState.RESOLVED, over >= since)
-    return list(session.exec(wanted.order_by(over.desc())).all())
-
-
 def log(session: Session, number: int, *, at: float, kind: str, text: str) -> None:
     """Add a line to the incident's timeline."""
     session.add(EventRow(incident=number, at=at, kind=kind, text=text))

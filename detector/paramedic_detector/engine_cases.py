@@ -1,0 +1,217 @@
+"""Middle stages: alerts become incidents, incidents get a diagnosis and example traces."""
+
+import logging
+from dataclasses import replace
+
+from sqlmodel import Session
+
+from paramedic_detector import words
+from paramedic_detector.actions import in_force, undecided
+from paramedic_detector.engine_parts import Parts, Tick, target_of
+from paramedic_detector.evidence_traces import trace_out
+from paramedic_detector.grouping import Opened, OpenIncident, Quiet, Updated
+from paramedic_detector.store import incidents, records
+from paramedic_detector.store.incidents import Case, alert_of, number_of
+from paramedic_detector.store.store import Moved
+from paramedic_detector.store.tables import IncidentRow
+from paramedic_detector.values import Alert, Diagnosis, IncidentState
+
+log = logging.getLogger("paramedic.engine")
+TRACES = 3  # examples kept with an incident
+RECENT_S = 20.0  # without an alert for so long there is nothing new to learn from
+
+
+class Group:
+    """One incident for one cause; the store says which are open."""
+
+    name = "group"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, tick: Tick) -> Tick:
+        with self._parts.store.reading() as session:
+            cases = incidents.open_cases(session)
+        changes = self._parts.judges.grouper.update(
+            [_open_incident(case) for case in cases], list(tick.alerts), self._parts.topology, tick.now
+        )
+        quiet: dict[int, float] = {}
+        for change in changes:
+            if isinstance(change, Opened):
+                self._open(tuple(change.alerts), tick.now)
+            elif isinstance(change, Updated):
+                self._update(_number(change.id), tuple(change.alerts), tick.now)
+            elif isinstance(change, Quiet):
+                quiet[_number(change.id)] = change.since
+        if any(not isinstance(change, Quiet) for change in changes):
+            with self._parts.store.reading() as session:
+                cases = incidents.open_cases(session)
+        return replace(tick, cases=tuple(cases), quiet_since=quiet)
+
+    def _open(self, alerts: tuple[Alert, ...], now: float) -> None:
+        with self._parts.store.writing() as session:
+            row = _new_incident(alerts, now)
+            session.add(row)
+            session.flush()
+            strongest = max(alerts, key=lambda alert: alert.score)
+            _say(session, row, now, "detect", strongest.explanation)
+            _say(session, row, now, "group", f"{row.id} opened by {_alerts(len(alerts))}.")
+            records.count(session, alerts=incidents.save_alerts(session, number_of(row), alerts))
+
+    def _update(self, number: int, alerts: tuple[Alert, ...], now: float) -> None:
+        with self._parts.store.writing() as session:
+            row = session.get(IncidentRow, number)
+            if row is None or not alerts:
+                return
+            if row.state == IncidentState.RESOLVED:
+                self._reopen(row, now)
+                _say(session, row, now, "detect", f"{row.id} is open again: {alerts[0].explanation}")
+            new = incidents.save_alerts(session, number, alerts)
+            row.last_alert_at = max(row.last_alert_at, max(alert.at for alert in alerts))
+            row.onset_at = min(row.onset_at, min(alert.onset for alert in alerts))
+            if new:
+                records.count(session, alerts=new)
+                _say(session, row, now, "group", f"{_alerts(new)} more of the same cause.")
+
+    def _reopen(self, row: IncidentRow, now: float) -> None:
+        row.state = (IncidentState.ACKNOWLEDGED if row.acknowledged_at else IncidentState.OPEN).value
+        row.resolved_at = row.mitigated_at = row.evidence = None
+        incidents.note(row, now=now, by="paramedic", how="reopened it")
+
+
+class Diagnose:
+    """What is wrong and where, anew each round while the evidence grows and nothing was done yet."""
+
+    name = "diagnose"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, tick: Tick) -> Tick:
+        fresh = {alert.fingerprint: alert for alert in tick.alerts}
+        return replace(tick, cases=tuple(self._case(case, fresh, tick.now) for case in tick.cases))
+
+    def _case(self, case: Case, fresh: dict[str, Alert], now: float) -> Case:
+        if any(in_force(a) or (undecided(a) and a.approved_at is not None) for a in case.actions):
+            return case
+        newest = case.incident.last_alert_at
+        alerts = [fresh.get(row.fingerprint) or alert_of(row) for row in case.alerts]
+        if not alerts or (case.diagnosis is not None and newest < now - RECENT_S):
+            return case
+        with self._parts.vitals.hands_on() as table:
+            found = self._parts.judges.diagnoser.diagnose(
+                alerts, table, self._parts.topology, now, case.incident.onset_at
+            )
+        try:
+            return self._keep(case, found, now) if _says_more(case, found) else case
+        except Moved:
+            return case  # a person was faster; the next round looks again
+
+    def _keep(self, case: Case, found: Diagnosis, now: float) -> Case:
+        with self._parts.store.writing() as session:
+            row = session.get_one(IncidentRow, case.number)
+            incidents.save_diagnosis(session, case.number, found, now)
+            if _subject(case.diagnosis) != _subject(found):
+                sure = f", {words.percent(found.probability)} sure" if found.suspects else ""
+                _say(session, row, now, "diagnose", f"{found.fault_class.replace('_', ' ')}{sure}: {found.summary}")
+            row.fault_class, row.probability = found.fault_class, found.probability
+            if found.suspects:
+                target = found.suspects[0].target
+                row.peer, row.zone, row.guard = target.peer, target.zone, target.guard
+            session.flush()
+            return replace(case, incident=row, diagnosis=found)
+
+
+class Exemplars:
+    """A few example traces from the flight recorder, redacted, while they are still there."""
+
+    name = "exemplars"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._asked_at: dict[int, float] = {}
+
+    def __call__(self, tick: Tick) -> Tick:
+        return replace(tick, cases=tuple(self._case(case, tick) for case in tick.cases))
+
+    def _case(self, case: Case, tick: Tick) -> Case:
+        asked_at = self._asked_at.get(case.number, 0.0)
+        if len(case.incident.traces) >= TRACES or tick.now - asked_at < self._parts.timing.traces_s:
+            return case
+        mine = {row.fingerprint for row in case.alerts}
+        wanted = {
+            exemplar.trace_id: exemplar.note
+            for alert in sorted(tick.alerts, key=lambda alert: -alert.score)
+            if alert.fingerprint in mine
+            for exemplar in alert.exemplars
+        }
+        known = {trace["trace_id"] for trace in case.incident.traces}
+        ids = [trace_id for trace_id in wanted if trace_id not in known][:TRACES]
+        if not ids:
+            return case
+        self._asked_at[case.number] = tick.now
+        found = self._parts.recorder.traces(ids)
+        traces = [
+            trace_out(trace_id, wanted[trace_id], spans).model_dump() for trace_id, spans in found.items() if spans
+        ]
+        return self._keep(case, traces) if traces else case
+
+    def _keep(self, case: Case, traces: list[dict[str, object]]) -> Case:
+        try:
+            with self._parts.store.writing() as session:
+                row = session.get_one(IncidentRow, case.number)
+                row.traces = [*row.traces, *traces][:TRACES]
+                return replace(case, incident=row)
+        except Moved:
+            return case
+
+
+def _new_incident(alerts: tuple[Alert, ...], now: float) -> IncidentRow:
+    strongest = max(alerts, key=lambda alert: alert.score)
+    where = strongest.key.part("callee") or strongest.key.part("peer") or strongest.key.part("service")
+    return IncidentRow(
+        state=IncidentState.OPEN.value,
+        title=words.title("", where or str(strongest.key), strongest.signal),
+        cause=strongest.explanation,
+        onset_at=min(alert.onset for alert in alerts),
+        opened_at=now,
+        last_alert_at=now,
+        changed_at=now,
+    )
+
+
+def _open_incident(case: Case) -> OpenIncident:
+    row = case.incident
+    return OpenIncident(
+        id=row.id,
+        target=target_of(case),
+        opened_at=row.opened_at,
+        fingerprints=frozenset(alert.fingerprint for alert in case.alerts),
+        last_alert_at=row.last_alert_at,
+    )
+
+
+def _alerts(number: int) -> str:
+    return "1 alert" if number == 1 else f"{number} alerts"
+
+
+def _number(incident_id: str) -> int:
+    return int(incident_id.removeprefix("INC-"))
+
+
+def _subject(diagnosis: Diagnosis | None) -> tuple[str, str]:
+    if diagnosis is None:
+        return "", ""
+    return diagnosis.fault_class, str(diagnosis.suspects[0].target) if diagnosis.suspects else ""
+
+
+def _says_more(case: Case, found: Diagnosis) -> bool:
+    """Whether it differs from the one that is kept, by more than a wobble."""
+    kept = case.diagnosis
+    if kept is None or _subject(kept) != _subject(found):
+        return True
+    return abs(kept.probability - found.probability) >= 0.02
+
+
+def _say(session: Session, row: IncidentRow, now: float, kind: str, text: str) -> None:
+    incidents.log(session, number_of(row), at=now, kind=kind, text=text)

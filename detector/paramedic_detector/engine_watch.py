@@ -1,0 +1,70 @@
+"""First stages of the pipeline: merge the windows, score all series, count what the published rules would say."""
+
+from dataclasses import replace
+
+from paramedic_collector.windows import SeriesKey
+from paramedic_detector.actions import in_force
+from paramedic_detector.engine_parts import Parts, Tick
+from paramedic_detector.store import records
+from paramedic_detector.store.incidents import Case
+from paramedic_detector.topology import Topology
+
+
+class Merge:
+    """Windows into the table; from it, who calls whom."""
+
+    name = "merge"
+
+    def __init__(self, parts: Parts) -> None:
+        self._vitals = parts.vitals
+
+    def __call__(self, tick: Tick) -> Tick:
+        with self._vitals.hands_on() as table:
+            for batch in tick.batches:
+                table.add(batch)
+            self._vitals.topology = Topology.of(table, tick.now)
+        return replace(tick, batches=())
+
+
+class Score:
+    """All series at once; those of open incidents do not learn."""
+
+    name = "score"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, tick: Tick) -> Tick:
+        with self._parts.vitals.hands_on() as table:
+            alerts = self._parts.judges.scorer.score(table, tick.now, self._frozen(tick))
+        return replace(tick, alerts=tuple(alerts))
+
+    def _frozen(self, tick: Tick) -> frozenset[SeriesKey]:
+        """Series that are hurt or treated now: what they show is not usual."""
+        hurt = {SeriesKey(alert.family, tuple(alert.parts)) for case in tick.cases for alert in case.alerts}
+        treated = {a.service for case in tick.cases for a in case.actions if in_force(a)}
+        edges = (key for key in self._parts.vitals.table.keys if key.family == "edge") if treated else ()
+        return frozenset(hurt | {key for key in edges if key.part("caller") in treated})
+
+
+class CountRules:
+    """What a careful rule set of the usual kind would have sent: the base of the noise figures."""
+
+    name = "rules"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._uncounted = 0
+
+    def __call__(self, tick: Tick) -> Tick:
+        with self._parts.vitals.hands_on() as table:
+            self._uncounted += len(fired := self._parts.judges.rules.evaluate(table, tick.now))
+        if self._uncounted:
+            with self._parts.store.writing() as session:
+                records.count(session, raw_alerts=self._uncounted)
+            self._uncounted = 0
+        return replace(tick, raw_alerts=len(fired))
+
+
+def still_open(cases: tuple[Case, ...]) -> tuple[Case, ...]:
+    return tuple(case for case in cases if case.incident.resolved_at is None)
