@@ -1,7 +1,7 @@
 """The gate: may this call be made? One pure decision for sync and async guards alike.
 
     operator --> command --> breaker --> bulkhead --> deadline --> shed --> Admission
-        \___________ the first that says no gives the Refusal its name ___________/
+        (the first that says no gives the Refusal its name)
 
 Holds no lock and reads no clock: the guard that owns it does both.
 """

@@ -141,9 +141,7 @@ class Guard:
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Guard a function, sync or async; its signature stays."""
         if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
-            raise TypeError(
-                f"guard {self.name!r} takes functions and async functions, {fn.__qualname__} is a generator"
-            )
+            raise TypeError(f"guard {self.name!r} takes functions and async functions, not generator {_called(fn)}")
         if inspect.iscoroutinefunction(fn):
 
             @functools.wraps(fn)
@@ -157,9 +155,7 @@ class Guard:
         else:
             for fallback in self.fallbacks:
                 if inspect.iscoroutinefunction(fallback):
-                    raise TypeError(
-                        f"guard {self.name!r}: {fn.__qualname__} is sync and cannot await {_called(fallback)}"
-                    )
+                    raise TypeError(f"guard {self.name!r}: {_called(fn)} is sync and cannot await {_called(fallback)}")
 
             @functools.wraps(fn)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -486,6 +482,7 @@ class Rescue:
 
     def __init__(self, guard: Guard, first: Exception) -> None:
         self.guard, self.first = guard, first
+        self._seen = [first]
         outer = frame.get()
         self._level = 0 if outer is None else outer.level
 
@@ -500,9 +497,10 @@ class Rescue:
             yield Below(self._level + number), fallback
 
     def failed(self, error: Exception) -> None:
-        """Remember the error of the last fallback as the cause, unless the first one has a cause of its own."""
-        if self.first.__cause__ is None and error is not self.first:
-            self.first.__cause__ = error
+        """Chain the error of a fallback to the one before it, unless that has a cause of its own."""
+        if self._seen[-1].__cause__ is None and all(error is not seen for seen in self._seen):
+            self._seen[-1].__cause__ = error
+        self._seen.append(error)
 
     def give_up(self) -> Any:
         """The useless answer when there was one, else the first error."""

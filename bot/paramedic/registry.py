@@ -51,6 +51,11 @@ class Registry:
         with self._lock:
             return list(self._guards)
 
+    def clear(self) -> None:
+        """Forget all guards, as if each were gone: between tests."""
+        with self._lock:
+            self._guards.clear()
+
     def on_new_guards(self, listener: Listener) -> None:
         if listener not in self._listeners:
             self._listeners.append(listener)

@@ -27,6 +27,7 @@ class Settings:
     disabled: bool  # OTEL_SDK_DISABLED: no telemetry
     protocol: str  # HTTP or GRPC
     endpoint: str | None  # base address that paramedic adds; None: as OTEL_EXPORTER_OTLP_* say
+    address: str  # of the collector, for people
     spans_to: str  # "otlp", "console" or "none"
     metrics_to: str
     timeout_s: float  # of one export
@@ -55,6 +56,7 @@ def read_settings(service: str | None, version: str | None, zone: str | None, en
         disabled=env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         protocol=protocol,
         endpoint=endpoint,
+        address=endpoint or next(filter(None, told_where), f"localhost:{_PORTS[protocol]}"),
         spans_to=_exporter("OTEL_TRACES_EXPORTER", exports, env),
         metrics_to=_exporter("OTEL_METRICS_EXPORTER", exports, env),
         timeout_s=_number("OTEL_EXPORTER_OTLP_TIMEOUT", 2.0, env),

@@ -217,7 +217,5 @@ def _connect(url: SplitResult, timeout_s: float) -> http.client.HTTPConnection:
 
 def _told_status(status: int, url: str) -> str:
     if status in (401, 403):
-        return (
-            f"it refuses this bot's token with {status}, set PARAMEDIC_TOKEN to what `paramedic token SERVICE` prints"
-        )
+        return f"it refuses this bot's token with {status}; `paramedic token SERVICE` prints the right PARAMEDIC_TOKEN"
     return f"it answers {status}; is {url} the address of the platform's API?"

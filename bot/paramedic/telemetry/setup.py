@@ -33,7 +33,7 @@ class Telemetry:
     """The exporters of this process, from `init` to `shutdown`."""
 
     def __init__(self, settings: Settings) -> None:
-        self._link = Link(_address(settings))
+        self._link = Link(settings.address)
         self._closers: list[Callable[[], Any]] = []
         self.resource = _resource(settings)
         quiet_exporters()
@@ -107,7 +107,3 @@ def _with_instance(resource: Resource) -> Resource:
     if SERVICE_INSTANCE_ID in resource.attributes:
         return resource
     return resource.merge(Resource({SERVICE_INSTANCE_ID: str(uuid.uuid4())}))
-
-
-def _address(settings: Settings) -> str:
-    return settings.endpoint or "the OTLP endpoint that OTEL_EXPORTER_OTLP_* names"
