@@ -73,7 +73,8 @@ class Windower:
     def give(self, now: float) -> list[WindowBatch]:
         """What has been folded since the last time, as one batch; none when there is nothing new to say."""
         self._keep(self._join.close(now))
-        tables = {family: merge_all(batches) for family, batches in self._partial.items()}
+        partial, self._partial = self._partial, defaultdict(list)
+        tables = {family: merge_all(batches) for family, batches in partial.items()}
         watermark = max(self._watermark, int(now) - SETTLED_S)
         if not tables and watermark == self._watermark:
             return []
@@ -82,7 +83,7 @@ class Windower:
         batch = WindowBatch(
             self._collector, self._sequence, watermark, tables, place.segment, (place.start, place.end), self._late
         )
-        self._partial, self._place, self._watermark, self._late = defaultdict(list), None, watermark, 0
+        self._place, self._watermark, self._late = None, watermark, 0
         self._counters.add(count.BATCHES)
         self._counters.add(count.ROWS, sum(table.num_rows for table in tables.values()))
         return [batch]

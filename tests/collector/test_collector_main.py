@@ -1,0 +1,128 @@
+"""The collector as a whole: from acknowledged payloads to window batches."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+from collector_kit import NANO, T0, Made, naive_windows, payload, plain_windows, random_spans, rows
+
+from paramedic_collector.bus import InProcessBus
+from paramedic_collector.config import CollectorConfig
+from paramedic_collector.counters import LATE, OUT_OF_RANGE
+from paramedic_collector.intake import Reply
+from paramedic_collector.main import Collector
+from paramedic_collector.merge import merge_all
+from paramedic_collector.otlp import Signal
+
+QUIET = CollectorConfig(grpc=None, http=None)  # payloads are handed to the intake
+
+
+def collected(folder, payloads, now, config=QUIET, **options):
+    """Everything a collector gives out for payloads of one moment, and the collector, stopped."""
+    bus = InProcessBus()
+    collector = Collector(config, bus, folder, clock=lambda: now, **options)
+    collector.start()
+    for body in payloads:
+        assert collector.intake.accept(Signal.TRACES, body, "test").reply is Reply.ACCEPTED
+    collector.stop()
+    return collector, list(bus.batches(0.1))
+
+
+def test_all_batches_together_are_the_windows_of_all_spans(tmp_path):
+    spans = random_spans(11, 300)
+    bodies = [payload(*spans[at : at + 30]) for at in range(0, 300, 30)]
+    _, batches = collected(tmp_path, bodies, T0 + 5.0)
+    merged = merge_all([batch.tables["op"] for batch in batches if "op" in batch.tables])
+    assert plain_windows("op", merged) == naive_windows("op", spans)
+
+
+def test_batches_are_numbered_and_point_into_the_flight_recorder(tmp_path):
+    _, batches = collected(tmp_path, [payload(Made())] * 3, T0 + 1.0)
+    assert [batch.sequence for batch in batches] == list(range(1, len(batches) + 1))
+    (full,) = [batch for batch in batches if batch.tables]
+    start, end = full.offsets
+    assert (start, end) == (0, (tmp_path / "recorder" / full.segment).stat().st_size)
+    assert full.watermark == T0 - 1
+
+
+def test_late_spans_are_counted_and_still_given_out(tmp_path):
+    bus = InProcessBus()
+    now = [T0 + 10.0]
+    collector = Collector(QUIET, bus, tmp_path, clock=lambda: now[0])
+    collector.start()
+    batches = []
+    while not batches:
+        batches += bus.batches(0.5)  # the watermark is out: T0 + 8
+    collector.intake.accept(Signal.TRACES, payload(Made(), Made(start_ns=(T0 + 9) * NANO, span=b"\x09" * 8)), "test")
+    collector.stop()
+    batches += bus.batches(0.1)
+    assert sum(batch.late for batch in batches) == 1
+    assert collector.counters[LATE] == 1
+    assert sum(row["count"] for row in rows(batches, "op")) == 2
+
+
+def test_spans_of_a_wrong_clock_are_recorded_and_counted_but_in_no_window(tmp_path):
+    strange = [Made(start_ns=0), Made(start_ns=(T0 + 9000) * NANO, span=b"\x09" * 8), Made(span=b"\x0a" * 8)]
+    collector, batches = collected(tmp_path, [payload(*strange)], T0 + 1.0)
+    assert sum(row["count"] for row in rows(batches, "op")) == 1
+    assert collector.counters[OUT_OF_RANGE] == 2
+
+
+def test_after_stop_senders_are_told_to_come_again(tmp_path):
+    collector, _ = collected(tmp_path, [], T0)
+    assert collector.intake.accept(Signal.TRACES, payload(Made()), "test").reply is Reply.CLOSING
+
+
+def test_a_signal_that_goes_to_the_debug_exporter_only_makes_no_windows(tmp_path, caplog):
+    caplog.set_level("INFO")
+    config = CollectorConfig(grpc=None, http=None, windows=frozenset(), debug=frozenset({Signal.TRACES}))
+    _, batches = collected(tmp_path, [payload(Made(), Made(span=b"\x09" * 8))], T0 + 1.0, config)
+    assert not any(batch.tables for batch in batches)
+    assert "traces: 2 items" in caplog.text
+
+
+def test_nothing_personal_reaches_the_disk_or_a_window(tmp_path):
+    body = payload(Made(name="mail to ann@example.com", attributes={"to": "ann@example.com"}))
+    collector, batches = collected(tmp_path, [body], T0 + 1.0)
+    assert [row["operation"] for row in rows(batches, "op") if row["count"]] == ["mail to ***************"]
+    with_disk = Collector(QUIET, InProcessBus(), tmp_path, clock=lambda: T0 + 1.0)
+    ((span,),) = with_disk.recorder.traces([Made().trace.hex()]).values()
+    assert span.attributes == {"to": "*" * len("ann@example.com")}
+    with_disk.stop()
+    assert collector.counters["paramedic_redacted_values"] == 2
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from paramedic_collector.addresses import Endpoint
+from paramedic_collector.bus import InProcessBus
+from paramedic_collector.config import CollectorConfig
+from paramedic_collector.main import Collector
+config = CollectorConfig(grpc=None, http=Endpoint("localhost", 0))
+collector = Collector(config, InProcessBus(), Path(sys.argv[1]))
+collector.start()
+print(collector.addresses["http"].port, flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_was_acknowledged_before_kill_9_is_in_the_recorder_after_a_restart(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    port = int(child.stdout.readline())
+    sent = [Made(trace=os.urandom(16), start_ns=time.time_ns()) for _ in range(30)]
+    for made in sent:
+        asked = urllib.request.Request(f"http://localhost:{port}/v1/traces", payload(made))
+        asked.add_header("content-type", "application/x-protobuf")
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert answer.status == 200
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    collector = Collector(QUIET, InProcessBus(), tmp_path)
+    found = collector.recorder.traces([made.trace.hex() for made in sent])
+    collector.stop()
+    assert set(found) == {made.trace.hex() for made in sent}
