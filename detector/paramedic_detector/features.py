@@ -62,13 +62,14 @@ def facts_of(
         + REFUSAL_COUNTS * min(local, REFUSALS_MOST)
         + SILENCE_COUNTS * features["silent"]
     )
+    hurt = any(alert.signal not in (Signal.SURGE, Signal.MISSING) for alert in mine) or features["silent"] > 0
     bad = calls.bad + local
     return Facts(
         calls=calls,
         features=features,
         evidence=evidence,
-        hurt=any(alert.signal not in (Signal.SURGE, Signal.MISSING) for alert in mine) or features["silent"] > 0,
-        well=calls.good >= 3 and bad < ONE_VOTE * (calls.count + local) and not features["silent"],
+        hurt=hurt,
+        well=not hurt and calls.good >= 3 and bad < ONE_VOTE * (calls.count + local),
         started=min((alert.onset for alert in mine if alert.signal is not Signal.SURGE), default=None),
     )
 

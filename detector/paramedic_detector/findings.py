@@ -15,7 +15,8 @@ from paramedic_detector.slots import Cell, upper_edge_s
 from paramedic_detector.values import Alert, Signal
 
 LOOK_BACK_S: Final = 64
-OVER_AFTER_S: Final = 12  # without a bad call for this long it is over, however few calls there were
+OVER_AFTER_S: Final = 12  # an open incident without a bad call for this long is over, however few calls there were
+FRESH_S: Final = 4  # what opens an incident has a bad call this young
 STILL_LIKELY: Final = 0.02  # it is over when so many good calls in a row would be this unlikely
 SLOW_SPREAD_S: Final = 3  # slow calls must end in so many different seconds: one stall is no slowness
 
@@ -51,6 +52,7 @@ class Finding:
     unit: str
     value: float | None = None  # in `unit`; None: the share of bad calls
     slow_bucket: int | None = None
+    held: bool = False  # belongs to an open incident
 
 
 def alert_of(finding: Finding, table: SeriesTable, now: float) -> Alert | None:
@@ -87,7 +89,7 @@ def _lasts(bad: Line, good: Line, finding: Finding) -> bool:
     age_s = LOOK_BACK_S - 1 - int(hit[-1])
     since = float(good[hit[-1] + 1 :].sum())
     share = (finding.bad + 0.5) / (finding.calls + 1.0)
-    return age_s <= OVER_AFTER_S and (1.0 - share) ** since >= STILL_LIKELY
+    return age_s <= (OVER_AFTER_S if finding.held else FRESH_S) and (1.0 - share) ** since >= STILL_LIKELY
 
 
 def _onset(bad: Line, good: Line, finding: Finding) -> int:

@@ -18,10 +18,13 @@ from paramedic_detector.topology import Topology
 from paramedic_detector.values import Alert, Signal
 
 QUIET_S: Final = 8.0  # without an alert for this long, an incident is quiet
+OPENS: Final = 5.0  # an alert below this keeps its incident alive and opens none
 STRONG: Final = 8.0  # from this score an alert opens an incident at once; below it must be seen twice
 TWICE_S: Final = 0.4  # two steps are at least this far apart
 FORGET_S: Final = 4.0  # an alert seen once and not again within this is forgotten
 EARLIER_S: Final = 5.0  # a symptom may look this much older than its cause: long calls end late
+LEFT_OVER_S: Final = 4.0  # for this long after an incident closed, what alerts is what was seen before it closed
+REOPEN_S: Final = 12.0  # after this, the same trouble again is a new incident
 SAME_BLOW_S: Final = 10.0  # members of one peer that fall within this belong together
 OPENING: Final = frozenset(
     {
@@ -51,7 +54,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """More of an incident; of one that was resolved less than the quiet time ago, it reopens."""
+    """More of an incident; one that was resolved less than REOPEN_S ago reopens."""
 
     id: str
     alerts: tuple[Alert, ...]
@@ -151,6 +154,8 @@ class Grouper:
         for peer, group in sorted(causes(alerts, topology).items()):
             for part in _split_by_member(peer, group, topology):
                 incident = self._incident_of(peer, part, open_incidents, topology, now)
+                if incident is not None and now - self._closed_at(incident) < LEFT_OVER_S:
+                    continue
                 if incident is not None:
                     joined[incident.id] += part
                     self._kept[incident.id] = now
@@ -184,12 +189,15 @@ class Grouper:
                 self._closed[id] = (incident, now)
         self._known = {incident.id: incident for incident in open_incidents}
         self._closed = {
-            id: closed for id, closed in self._closed.items() if now - closed[1] <= QUIET_S and id not in still
+            id: closed for id, closed in self._closed.items() if now - closed[1] <= REOPEN_S and id not in still
         }
         self._kept = {id: at for id, at in self._kept.items() if id in still}
 
     def _quiet_since(self, incident: OpenIncident) -> float:
         return max(self._kept.get(incident.id, incident.last_alert_at), self._awake_since or 0.0, incident.opened_at)
+
+    def _closed_at(self, incident: OpenIncident) -> float:
+        return self._closed[incident.id][1] if incident.id in self._closed else 0.0
 
     def _incident_of(
         self, peer: str, group: Sequence[Alert], open_incidents: Sequence[OpenIncident], topology: Topology, now: float
@@ -206,7 +214,8 @@ class Grouper:
     def _is_enough(self, peer: str, group: Sequence[Alert], now: float) -> bool:
         first, _ = self._seen.get(peer, (now, now))
         self._seen[peer] = (first, now)
-        return max(alert.score for alert in group) >= STRONG or now - first >= TWICE_S
+        best = max(alert.score for alert in group)
+        return best >= STRONG or (best >= OPENS and now - first >= TWICE_S)
 
 
 def _split_by_member(peer: str, group: list[Alert], topology: Topology) -> list[list[Alert]]:

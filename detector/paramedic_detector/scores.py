@@ -93,7 +93,8 @@ class Scorer:
         self.threshold: float | None = None  # of the last step; None before the first
         self._keys: list[SeriesKey] = []
         self._entry: NDArray[np.int64] = np.empty(0, np.int64)
-        self._kinds: NDArray[np.bool_] = np.empty(0, bool)
+        self._kinds: Flags = np.empty(0, bool)
+        self._arriving: Flags = np.empty(0, bool)  # calls as the callee or its callers count them
 
     def score(self, table: SeriesTable, now: float, frozen: frozenset[SeriesKey]) -> list[Alert]:
         """What is abnormal now, the most surprising first.
@@ -127,6 +128,7 @@ class Scorer:
             return
         self._keys = list(table.keys)
         self._kinds = np.array([key.family in CALL_FAMILIES for key in self._keys], bool)
+        self._arriving = self._kinds & np.array([key.part("kind") != "client" for key in self._keys], bool)
         callees = {key.part("callee") for key in self._keys if key.family == "edge"}
         self._entry = np.array(
             [
@@ -205,6 +207,7 @@ class Scorer:
                 Finding(
                     int(number), signal, float(scores[best]), WINDOWS_S[window[best]], k[best], n[best],
                     float(usual[number]), "ratio", slow_bucket=int(slow[number]) if slow is not None else None,
+                    held=bool(view.frozen[number]),
                 )
             )  # fmt: skip
         return findings
@@ -250,7 +253,7 @@ class Scorer:
         scores = surprise(k, n, usual_flying * rounds, (usual_flying + usual_ended) * rounds)
         base.suspect(numbers[scores >= SUSPICIOUS], view.now)
         held = view.frozen[numbers]
-        enough = held | (scores >= view.threshold)
+        enough = (scores >= view.threshold) | (held & ((scores >= KEEP) | (k >= n)))  # a lone probe may hang
         return [
             Finding(
                 int(number), Signal.HANG, max(float(scores[at]), KEEP), WINDOWS_S[1], k[at], n[at],
@@ -269,7 +272,7 @@ class Scorer:
         quiet_s = np.maximum(0.0, np.where(silent, (seen - view.lag_s)[:, None], 0).max(axis=0))
         idle = (base.seconds[:size] - base.active[:size] + 1) / (base.seconds[:size] + 2)
         scores = -quiet_s * np.log10(np.clip(idle, 1e-3, 1))
-        odd = view.warm & view.calls & (scores >= view.threshold) & (base.rate[:size] * quiet_s >= 5)
+        odd = view.warm & self._arriving & (scores >= view.threshold) & (base.rate[:size] * quiet_s >= 5)
         odd &= self._users_come(view) | np.isin(np.arange(size), self._entry)
         return [
             Finding(

@@ -210,16 +210,24 @@ def decode(rows: pa.RecordBatch, idx: Ints, kinds: Kinds) -> dict[int, Slot]:
             cells += _kind_cells(row, code, amount, group, kinds)
     details += [_buckets_of(rows.column(name), channel) for name, channel in _CHANNEL_COLUMNS.items()
                 if name in rows.schema.names]  # fmt: skip
+    all_cells, all_details = _together(cells), _together(details)
     slots = {int(second): Slot(int(second)) for second in np.unique(seconds[known])}
     for second, slot in slots.items():
         here = known & (seconds == second)
-        slot.cell_parts = [part for entry in cells if len((part := _at(entry, here, idx)).idx)]
-        slot.detail_parts = [part for entry in details if len((part := _at(entry, here, idx)).idx)]
+        slot.cell_parts = [_at(all_cells, here, idx)]
+        slot.detail_parts = [_at(all_details, here, idx)]
         _levels(slot, rows, here, idx)
     return slots
 
 
 Entry = tuple[Ints, NDArray[np.int16], NDArray[np.float64]]  # row, code, amount
+
+
+def _together(entries: list[Entry]) -> Entry:
+    if not entries:
+        return np.empty(0, np.int32), np.empty(0, np.int16), np.empty(0)
+    row, code, amount = zip(*entries, strict=True)
+    return np.concatenate(row), np.concatenate(code), np.concatenate(amount)
 
 
 def _at(entry: Entry, here: NDArray[np.bool_], idx: Ints) -> Triples:
@@ -264,10 +272,12 @@ def _list_rows(column: pa.Array) -> tuple[Ints, pa.Array]:
 
 def _kinds_of(column: pa.Array, group: str, kinds: Kinds) -> Entry:
     row, values = _list_rows(column)
+    if not len(row):
+        return row, np.empty(0, np.int16), np.empty(0)
     keys = values.field("key").dictionary_encode()
     names = [kinds.code(group, name or "other") for name in keys.dictionary.to_pylist()]
-    code = np.array(names or [0], np.int16)[keys.indices.to_numpy(zero_copy_only=False)] if len(row) else np.empty(0)
-    return row, code.astype(np.int16), values.field("count").to_numpy(zero_copy_only=False).astype(np.float64)
+    code = np.array(names, np.int16)[keys.indices.to_numpy(zero_copy_only=False)]
+    return row, code, values.field("count").to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _kind_cells(
@@ -291,6 +301,8 @@ def _kind_cells(
 
 def _buckets_of(column: pa.Array, channel: int) -> Entry:
     """Histogram buckets at our own scale: finer ones are shifted together, coarser ones put at their middle."""
+    if column.null_count == len(column):
+        return _together([])
     row, index = _list_rows(pc.struct_field(column, "index"))
     _, counts = _list_rows(pc.struct_field(column, "count"))
     at = index.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -167,7 +167,8 @@ def _probes(spec: ActionSpec, table: SeriesTable, applied_at: float, onset: floa
         and (1 - share) ** in_a_row < STILL_SICK
         and _is_quick(spec, table, onset, now)
     )
-    return Ratio(since.probes - since.probe_errors, since.probes), recovered
+    failed = since.probe_errors + min(sum(since.useless.values()), since.probes - since.probe_errors)
+    return Ratio(since.probes - failed, since.probes), recovered
 
 
 def _probes_by_second(spec: ActionSpec, table: SeriesTable, applied_at: float, now: float) -> tuple[Line, Line]:

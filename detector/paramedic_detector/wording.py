@@ -42,7 +42,7 @@ def evidence_of(
     target: Target, kind: str, facts: Facts, alerts: Sequence[Alert], topology: Topology
 ) -> tuple[str, ...]:
     """Why this suspect, the most telling sentence first."""
-    mine = sorted((a for a in alerts if _mine(a, target)), key=lambda alert: -alert.score)
+    mine = sorted((a for a in alerts if _mine(a, target)), key=lambda a: (a.signal is Signal.MISSING, -a.score))
     said = [alert.explanation for alert in mine if alert.signal is not Signal.SURGE]
     first = [said[0]] if said else []
     rest = [sentence for sentence in said[1:3] if sentence not in first]
