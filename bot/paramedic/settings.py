@@ -45,9 +45,8 @@ def read_settings(service: str | None, version: str | None, zone: str | None, en
     platform = _platform(service, env)
     protocol = _protocol(env)
     endpoint = _endpoint(platform, protocol, env)
-    exports = endpoint is not None or any(
-        env.get(f"OTEL_EXPORTER_OTLP_{s}ENDPOINT") for s in ("", "TRACES_", "METRICS_")
-    )
+    told_where = [env.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "TRACES_", "METRICS_")]
+    exports = endpoint is not None or any(told_where)
     return Settings(
         service=service,
         version=version or told.get("service.version", ""),
