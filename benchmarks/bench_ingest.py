@@ -63,12 +63,15 @@ def batch(dice: random.Random, *, personal: bool = False) -> bytes:
         span.end_time_unix_nano = now
         span.status.code = 2 if dice.random() < 0.05 else 0
         parent = parent or span.span_id
-        for key, value in _attributes(dice, at, personal).items():
-            _put(span.attributes.add(key=key).value, value)
-    return message.SerializeToString()
+        for name, attribute in _attributes(dice, at, personal).items():
+            _put(span.attributes.add(key=name).value, attribute)
+    return bytes(message.SerializeToString())
 
 
-def _attributes(dice: random.Random, at: int, personal: bool) -> dict[str, str | int | float]:
+Value = str | int | float
+
+
+def _attributes(dice: random.Random, at: int, personal: bool) -> dict[str, Value]:
     return {
         "service.peer.name": dice.choice(["aurora", "borealis", "orders"]),
         "paramedic.guard": "llm.primary",
@@ -85,7 +88,7 @@ def _attributes(dice: random.Random, at: int, personal: bool) -> dict[str, str |
     }
 
 
-def _put(target: Any, value: str | int | float) -> None:
+def _put(target: Any, value: Value) -> None:
     if isinstance(value, str):
         target.string_value = value
     elif isinstance(value, int):
