@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.features import calls_to
 from paramedic_detector.series import SeriesTable, Totals
-from paramedic_detector.slots import Cell, upper_edge_s
+from paramedic_detector.slots import BUCKETS, Cell, bucket_of, upper_edge_s
 from paramedic_detector.tails import surprise
 from paramedic_detector.topology import Topology
 from paramedic_detector.values import ActionSpec, Outcome, Ratio, Verdict
@@ -152,12 +152,13 @@ def _edge(spec: ActionSpec, table: SeriesTable, t0: float, t1: float) -> Totals:
 def _probes(spec: ActionSpec, table: SeriesTable, applied_at: float, onset: float, now: float) -> tuple[Ratio, bool]:
     """The probing share since the treatment, and whether it says that the fault is over."""
     since = _edge(spec, table, applied_at, now + 1)
-    good, bad = _probes_by_second(spec, table, applied_at, now)
+    limit = _slow_bucket(calls_to(spec.target, table, onset - USUAL_S, onset))
+    good, bad = _probes_by_second(spec, table, limit, applied_at, now)
     hit = np.flatnonzero(bad)
     last = int(hit[-1]) if len(hit) else -1
     in_a_row = float(good[last + 1 :].sum())
     sick = calls_to(spec.target, table, onset, applied_at)
-    shares = [sick.bad / sick.count] if sick.count else []
+    shares = [(sick.bad + float(sick.buckets[limit + 1 :].sum())) / sick.count] if sick.count else []
     if len(hit):
         shares.append(float(bad[: last + 1].sum() / (bad + good)[: last + 1].sum()))
     share = min(0.95, max(shares, default=0.5))
@@ -171,13 +172,24 @@ def _probes(spec: ActionSpec, table: SeriesTable, applied_at: float, onset: floa
     return Ratio(since.probes - failed, since.probes), recovered
 
 
-def _probes_by_second(spec: ActionSpec, table: SeriesTable, applied_at: float, now: float) -> tuple[Line, Line]:
+def _probes_by_second(
+    spec: ActionSpec, table: SeriesTable, limit: int, applied_at: float, now: float
+) -> tuple[Line, Line]:
+    """Good and bad probes in each second; a probe that is slow, or of no use, is as bad as one that fails."""
     start = int(max(applied_at, now - PROBES_LOOK_S))
     key = SeriesKey("edge", (spec.service, spec.target.peer or "*", spec.target.zone or "*"))
     seconds = max(1, int(now) + 1 - start)
-    grid = table.dense(list(table.matching(key)), start, seconds).sum(axis=0)
-    bad = grid[:, Cell.PROBE_ERRORS] + np.minimum(grid[:, Cell.USELESS], grid[:, Cell.PROBES])
-    return np.maximum(grid[:, Cell.PROBES] - bad, 0), bad
+    numbers = [int(number) for number in table.matching(key)]
+    grid = table.dense(numbers, start, seconds).sum(axis=0)
+    slow = sum((table.dense_slow(number, limit, start, seconds) for number in numbers), np.zeros(seconds, np.float32))
+    bad = np.minimum(grid[:, Cell.PROBES], grid[:, Cell.PROBE_ERRORS] + grid[:, Cell.USELESS] + slow)
+    return grid[:, Cell.PROBES] - bad, bad
+
+
+def _slow_bucket(usual: Totals) -> int:
+    """Probes that take longer than nearly every call did before are slow."""
+    half_s, most_s = usual.quantile_s(0.5), usual.quantile_s(0.98)
+    return BUCKETS - 1 if half_s is None or most_s is None else int(bucket_of(max(2 * half_s, most_s)))
 
 
 def _is_quick(spec: ActionSpec, table: SeriesTable, onset: float, now: float) -> bool:
