@@ -19,10 +19,9 @@ from paramedic.contract.credentials import credentials_file
 from paramedic_cli.api import Api, find_api
 from paramedic_cli.errors import UserError
 from paramedic_cli.lock import FolderLock
+from paramedic_cli.otel import collector_config, config_file
 from paramedic_cli.ports import Wanted, check_free
 from paramedic_cli.settings import environment_of, settings_of, wanted_addresses
-from paramedic_collector.config import ConfigError
-from paramedic_collector.config import load as load_collector
 from paramedic_detector.policy import Policy
 from paramedic_detector.settings import Settings
 from paramedic_detector.store.database import connect
@@ -97,10 +96,10 @@ def data_folder(settings: Settings, *, running: bool) -> Iterator[Finding]:
 
 def collector(otel_config: Path | None, env: Mapping[str, str]) -> Iterator[Finding]:
     try:
-        load_collector(otel_config, env)
-        yield ok("collector", f"{otel_config or 'the built-in pipelines'}: understood")
-    except ConfigError as error:
-        for sentence in str(error).split("\n"):
+        collector_config(otel_config, env)
+        yield ok("collector", f"{config_file(otel_config)}: understood")
+    except UserError as error:
+        for sentence in error.sentences:
             yield wrong("collector", sentence)
 
 

@@ -78,8 +78,11 @@ def run_folder(kept: Path | None) -> Iterator[Path]:
     if kept is not None:
         try:
             kept.mkdir(parents=True, exist_ok=True)
+            full = any(kept.iterdir())
         except OSError as error:
-            raise UserError(f"--folder {kept} cannot be made ({error.strerror}); name another") from None
+            raise UserError(f"--folder {kept} cannot be used ({error.strerror}); name another") from None
+        if full:
+            raise UserError(f"--folder {kept} is not empty; name a new one, so that two runs do not mix", code=2)
         yield kept
         return
     with tempfile.TemporaryDirectory(prefix="paramedic-", ignore_cleanup_errors=True) as folder:

@@ -77,6 +77,12 @@ def test_a_result_that_could_not_be_written_is_told_before_the_work(tmp_path):
     assert "nowhere/out.json" in the_line(paramedic(tmp_path, "demo", "--json", "nowhere/out.json"))
 
 
+def test_a_folder_that_holds_another_run_is_not_mixed_with_this_one(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/load.jsonl").write_text("")
+    assert "--folder old is not empty" in the_line(paramedic(tmp_path, "demo", "--folder", "old"))
+
+
 def test_a_port_in_use_is_named_with_the_flag_that_changes_it(tmp_path, taken_port):
     line = the_line(paramedic(tmp_path, "up", "--no-dashboard", "--api", f"127.0.0.1:{taken_port}"))
     assert f"127.0.0.1:{taken_port}" in line
@@ -197,5 +203,5 @@ def test_without_the_platforms_packages_a_command_says_what_to_install():
 
 
 def test_run_works_without_the_platforms_packages():
-    done = base_install("run", sys.executable, "-c", "import paramedic; print('ran')")
+    done = base_install("run", "--service", "bot", sys.executable, "-c", "import paramedic; print('ran')")
     assert (done.returncode, done.stdout.strip()) == (0, "ran"), done.stderr

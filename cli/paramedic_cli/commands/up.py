@@ -1,5 +1,6 @@
 """`paramedic up`: the whole platform on this machine, in one process; the dashboard is its child."""
 
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ def up(
     from paramedic_cli.settings import settings_of, wanted_addresses
 
     check_json_target(json_to)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     flags = {
         "data_dir": data_dir,
         "api": api,

@@ -1,0 +1,35 @@
+"""Which otel-config.yaml the embedded collector reads: the one that is named, the one here, or the built-in one."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from paramedic_cli.errors import UserError
+from paramedic_collector.config import CollectorConfig, ConfigError, load
+
+FILE = "otel-config.yaml"
+PACKAGE = Path(__file__).parent
+
+
+def config_file(named: Path | None, here: Path | None = None) -> Path:
+    """The file to read. The built-in one lies in the installed package, or in the checkout that it runs from."""
+    if named is not None:
+        return named
+    return next((path for path in _places(here or Path.cwd()) if path.is_file()), Path(FILE))
+
+
+def collector_config(named: Path | None, env: Mapping[str, str]) -> CollectorConfig:
+    """The collector's configuration.
+
+    Raises:
+        UserError: One sentence for each thing in the file that is wrong.
+    """
+    try:
+        return load(config_file(named), env)
+    except ConfigError as error:
+        raise UserError(*str(error).split("\n"), code=2) from None
+
+
+def _places(here: Path) -> Iterable[Path]:
+    yield here / FILE
+    yield PACKAGE / FILE
+    yield PACKAGE.parents[1] / FILE
