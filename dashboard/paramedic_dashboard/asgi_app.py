@@ -35,7 +35,14 @@ HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 ]
-WARM = ("httpx", "pydantic", "paramedic_dashboard.parts.page", "paramedic_dashboard.paint.evidence")
+WARM = (
+    "paramedic_dashboard.paint.evidence",
+    "paramedic_dashboard.paint.waterfall",
+    "paramedic_dashboard.parts.dialogs",
+    "paramedic_dashboard.parts.lists",
+    "paramedic_dashboard.parts.live",
+    "paramedic_dashboard.postmortem",
+)
 
 
 class SecurityHeaders:

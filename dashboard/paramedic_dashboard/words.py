@@ -5,6 +5,7 @@
 State is never told by colour alone: every tone has its own sign, and a badge always has a word.
 """
 
+import re
 import string
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,8 +108,7 @@ def plain(text: str) -> str:
     escapes are gone: web addresses, e-mail addresses, ``:icons:`` and ``:colour[...]``.
     """
     one_line = " ".join(text.split())
-    broken = one_line.replace(":", ":\N{WORD JOINER}").replace("@", "@\N{WORD JOINER}")
-    broken = broken.replace("www.", "www\N{WORD JOINER}.").replace("WWW.", "WWW\N{WORD JOINER}.")
+    broken = re.sub(r"[:@](?=\S)|www(?=\.)", "\\g<0>\N{WORD JOINER}", one_line, flags=re.IGNORECASE)
     return "".join(f"\\{letter}" if letter in string.punctuation else letter for letter in broken)
 
 

@@ -1,6 +1,6 @@
 """A stand-in for the detector's API: a real HTTP server over a `World`, with compare-and-set writes.
 
-    python tests/dashboard/fake_api.py treated --port 8600     # to look at the dashboard without a platform
+python tests/dashboard/fake_api.py treated --port 8600     # to look at the dashboard without a platform
 """
 
 import argparse
@@ -89,7 +89,8 @@ class FakeApi:
         if verb == "acknowledge":
             self._acknowledge(incident, body["by"])
         else:
-            incident |= {"state": "resolved", "needs_you": False, "resolved_at": moment(time.time()), "you": body["note"]}
+            incident |= {"state": "resolved", "needs_you": False, "you": body["note"]}
+            incident["resolved_at"] = moment(time.time())
             self._changed(incident)
         return 200, summary(incident)
 

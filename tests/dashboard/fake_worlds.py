@@ -78,7 +78,8 @@ def quiet() -> World:
 
 
 def empty() -> World:
-    return World(users={"success": None, "p95_s": None, "calls_per_s": None, "sentence": "No requests yet."}, data_lag_s=None)
+    nobody = {"success": None, "p95_s": None, "calls_per_s": None, "sentence": "No requests yet."}
+    return World(users=nobody, data_lag_s=None)
 
 
 def treated() -> World:
@@ -135,14 +136,17 @@ def hostile() -> World:
 
 def many() -> World:
     world = treated()
-    world.incidents += [old_incident(id=f"INC-{n}", age_s=7200.0 + 60 * n, title=f"aurora fails ({n})") for n in range(400, 520)]
+    old = range(400, 520)
+    world.incidents += [old_incident(id=f"INC-{n}", age_s=7200.0 + 60 * n, title=f"aurora fails ({n})") for n in old]
     return world
 
 
 def poison(value: Any) -> None:
     """Put hostile text into every free text below, in place."""
-    texts = {"title", "cause", "done", "you", "text", "explanation", "series", "reason", "result", "name", "kind",
-             "note", "error", "service", "target", "ended_by", "owner", "instance", "signal", "rule", "refused_by", "unit"}  # fmt: skip
+    texts = {
+        *("title", "cause", "done", "you", "text", "explanation", "series", "reason", "result", "name", "kind", "unit"),
+        *("note", "error", "service", "target", "ended_by", "owner", "instance", "signal", "rule", "refused_by"),
+    }
     enums = {"detect", "group", "diagnose", "act", "verify", "recover", "notify", "person"}
     if isinstance(value, dict):
         for name, inner in value.items():
@@ -153,7 +157,7 @@ def poison(value: Any) -> None:
             else:
                 poison(inner)
         if "attributes" in value:
-            value["attributes"] = {key: HOSTILE for key in value["attributes"]}
+            value["attributes"] = dict.fromkeys(value["attributes"], HOSTILE)
     elif isinstance(value, list):
         for inner in value:
             poison(inner)
@@ -328,7 +332,8 @@ def evidence(onset: float, acted: bool) -> Json:
         return onset <= at and not (acted and at > onset + 6)
 
     good = [(at, min(1.0, wobble(0.524 if hurt(at) else 0.995, 0.005))) for at in seconds]
-    bad = [(at, None if 0 < at - onset - 60 < 6 else wobble(0.59 if at >= onset else 0.001, 0.03 if at >= onset else 0.001)) for at in seconds]
+    ill = [(at, wobble(0.59, 0.03) if at >= onset else wobble(0.001, 0.001)) for at in seconds]
+    bad = [(at, None if 0 < at - onset - 60 < 6 else value) for at, value in ill]
     slow = [(at, wobble(7.9 if hurt(at) else 2.2, 0.25)) for at in seconds]
     aurora = [(at, wobble(1.2 if acted and at > onset + 6 else 12.4, 0.5 + math.sin(at / 9) * 0.3)) for at in seconds]
     borealis = [(at, wobble(11.1 if acted and at > onset + 6 else 0.2, 0.2)) for at in seconds]
@@ -371,9 +376,10 @@ def traces() -> list[Json]:
         span("e", "c", "support-bot", "llm.primary", 61, 0.1, refused_by="command", attributes=llm),
         span("f", "c", "support-bot", "llm.light", 62, 1150, attributes=light),
     ]
+    before, after = "slowest call that failed, before the failover", "the same path after the failover"
     return [
-        {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "note": "slowest call that failed, before the failover", "spans": hang},
-        {"trace_id": "00f067aa0ba902b7a3ce929d0e0e4736", "note": "the same path after the failover", "spans": refused},
+        {"trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "note": before, "spans": hang},
+        {"trace_id": "00f067aa0ba902b7a3ce929d0e0e4736", "note": after, "spans": refused},
     ]
 
 

@@ -45,7 +45,7 @@ def _stale(contact: Seen[Version], now: datetime) -> Markup | None:
     data_at = contact.value.data_at
     if not is_stale(data_at, now):
         return None
-    text = f"The newest are from {clock(data_at)} UTC. Either the bots have stopped sending, or the collector does not receive."
+    text = f"The newest are from {clock(data_at)} UTC: either the bots stopped sending, or the collector receives none."
     return banner(Tone.RISK, f"No new data for {since(data_at, now)}.", text)
 
 
