@@ -44,13 +44,14 @@ class Breaker:
 
     Attributes:
         until: End of the rest, or of the round of trials; None while closed.
+        row: Failures in a row, while closed.
         era: Grows with every change of state and every round, so that late verdicts are known as such.
 
     Raises:
         ValueError: A number is out of range; the message names it and shows it.
     """
 
-    __slots__ = ("_passed", "_row", "_trials_left", "era", "failures", "rest_s", "trials", "until")
+    __slots__ = ("_passed", "_trials_left", "era", "failures", "rest_s", "row", "trials", "until")
 
     def __init__(self, *, failures: int = 5, rest_s: float = 10.0, trials: int = 1) -> None:
         if failures < 1:
@@ -67,7 +68,7 @@ class Breaker:
         """Start closed."""
         self.era += 1
         self.until: float | None = None
-        self._row = self._passed = 0  # failures in a row; trials of this round that worked
+        self.row = self._passed = 0  # failures in a row; trials of this round that worked
         self._trials_left: int | None = None  # None outside a round
 
     def wait_s(self, now: float) -> float:
@@ -93,10 +94,10 @@ class Breaker:
         if self._trials_left is not None:
             self._end_trial(verdict, now)
         elif verdict is WORKED:
-            self._row = 0
+            self.row = 0
         elif verdict is FAILED:
-            self._row += 1
-            if self._row >= self.failures:
+            self.row += 1
+            if self.row >= self.failures:
                 self._open(now)
 
     def _end_trial(self, verdict: Verdict, now: float) -> None:

@@ -85,6 +85,15 @@ class Call(Frame):
         """Say that the answer helps nobody ("empty", "cut", "refused"): it fails the call, as `check` does."""
         self.useless_as = kind
 
+    def leave(self, error_type: str | None, cancelled: bool = False) -> None:
+        """Go back to what was current before, and end the span with what became of the call."""
+        try:
+            frame.reset(self.token)
+        except ValueError:  # a generator was closed in another context
+            dropped.add("context")
+        if self.span is not None:
+            self._end_span(self.span, error_type, cancelled)
+
     def start_span(self, tracer: Tracer, name: str, attributes: Mapping[str, Value]) -> None:
         """Begin a span and make it the current one."""
         try:
@@ -101,8 +110,7 @@ class Call(Frame):
             return
         self.span, self._context = span, context.attach(trace.set_span_in_context(span))
 
-    def end_span(self, span: Span, error_type: str | None, cancelled: bool) -> None:
-        """End the span with what became of the call."""
+    def _end_span(self, span: Span, error_type: str | None, cancelled: bool) -> None:
         if self.useless_as is not None:
             span.set_attribute(USELESS, self.useless_as)
         if self.abandoned:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from paramedic.breaker import Breaker, State, Verdict
+from paramedic.breaker import WORKED, Breaker, State, Verdict
 from paramedic.contract.attributes import (
     REFUSED_BY_BREAKER,
     REFUSED_BY_BULKHEAD,
@@ -70,7 +70,7 @@ class Gate:
         self._probing = False
         self._admission = Admission(-1)  # the last one, used again while the breaker's era lasts
 
-    def admit(self, now: float, left_s: float, *, probe: bool | None = None) -> Admission | Refusal:
+    def admit(self, now: float, left_s: float, probe: bool | None = None) -> Admission | Refusal:
         """Decide about one call, and count it as running when it may be made.
 
         Args:
@@ -117,10 +117,14 @@ class Gate:
     def leave(self, admission: Admission, verdict: Verdict, now: float) -> None:
         """Hear how an admitted call ended."""
         self.running -= 1
+        breaker = self.breaker
+        if verdict is WORKED and breaker.until is None and admission.era == breaker.era:  # as nearly always
+            breaker.row = 0
+            return
         if admission.probe:
             self._probing = False
         if admission.era is not None:
-            self.breaker.leave(admission.era, verdict, now)
+            breaker.leave(admission.era, verdict, now)
 
     def _limits(self, obeyed: Orders | None, left_s: float) -> Refusal | None:
         limit = self.max_concurrent

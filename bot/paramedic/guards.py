@@ -12,7 +12,6 @@ import asyncio
 import functools
 import inspect
 import logging
-import math
 import random
 import threading
 import time
@@ -49,6 +48,7 @@ from paramedic.telemetry.runtime import dropped, runtime
 
 P = ParamSpec("P")
 R = TypeVar("R")
+INF = float("inf")
 
 log = logging.getLogger("paramedic")
 
@@ -210,7 +210,7 @@ class Guard:
         carrier: dict[str, str] = {}
         TraceContextTextMapPropagator().inject(carrier)
         left = left_s()
-        if not math.isinf(left):
+        if left != INF:
             carrier[DEADLINE_HEADER] = str(int(left * 1000))
         return carrier
 
@@ -275,17 +275,17 @@ class Guard:
     def _begin(self, task: "asyncio.Task[Any] | None", probe: bool | None) -> Call:
         if runtime.forked:
             runtime.revive()
-        outer, now = frame.get(), self._clock()
-        left = math.inf if outer is None or outer.ends_at == math.inf else outer.ends_at - time.monotonic()
+        outer, now, gate = frame.get(), self._clock(), self._gate
+        left = INF if outer is None or outer.ends_at == INF else outer.ends_at - time.monotonic()
         with self._lock:
-            answer = self._gate.admit(now, left, probe=probe)
+            answer = gate.admit(now, left, probe)
+            orders = gate.orders
             if answer.__class__ is Admission:
                 call = Call(answer, now, task)
                 self._calls[call] = None
-            orders = self._gate.orders
         if answer.__class__ is Refusal:
             self._refuse(answer, outer)
-        if self.deadline_s is not None or left != math.inf or orders is not None:
+        if self.deadline_s is not None or left != INF or orders is not None:
             self._bound(call, orders, outer, left)
         if runtime.tracer is not None:
             call.start_span(runtime.tracer, self.name, self._about(call, outer))
@@ -297,7 +297,7 @@ class Guard:
         call.own_deadline_s = own_s
         if own_s is not None and own_s < left_s:
             call.timeout_s, call.ends_at = own_s, time.monotonic() + own_s
-        elif outer is not None and left_s != math.inf:
+        elif outer is not None and left_s != INF:
             call.timeout_s, call.ends_at = left_s, outer.ends_at
 
     def _about(self, call: Call, outer: Frame | None) -> Mapping[str, Value]:
@@ -323,8 +323,12 @@ class Guard:
 
     def _ended(self, call: Call, result: Any) -> None:
         timed = call.task is None and call.timeout_s is not None
-        if self._check is None and call.useless_as is None and not (timed or call.abandoned):  # as nearly always
-            return self._end(call, WORKED, "worked", None)
+        if self._check is None and not (timed or call.abandoned) and call.useless_as is None:  # as nearly always
+            with self._lock:
+                if self._calls.pop(call, call) is None:
+                    self._gate.leave(call.admission, WORKED, 0.0)
+                self.counts["worked"] += 1
+            return call.leave(None)
         if call.abandoned and call.task is not None:
             call.task.uncancel()  # it answered all the same
             call.abandoned = False
@@ -371,12 +375,7 @@ class Guard:
             if self._calls.pop(call, call) is None:  # a fork may have emptied it
                 self._gate.leave(call.admission, verdict, 0.0 if verdict is WORKED else self._clock())
             self.counts[outcome] += 1
-        try:
-            frame.reset(call.token)
-        except ValueError:  # a generator was closed in another context
-            dropped.add("context")
-        if call.span is not None:
-            call.end_span(call.span, error_type, cancelled)
+        call.leave(error_type, cancelled)
 
     def _checked(self, result: Any) -> str | None:
         assert self._check is not None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from paramedic.contract.command import ActionKind, Command, CommandError
 
 CLOSES_PATH = frozenset({ActionKind.TRIP_BREAKER, ActionKind.FAILOVER, ActionKind.DEGRADE})
-_SUPPORTED = CLOSES_PATH | {ActionKind.SHED_LOAD, ActionKind.LIMIT_CONCURRENCY, ActionKind.SET_DEADLINE}
+SUPPORTED = CLOSES_PATH | {ActionKind.SHED_LOAD, ActionKind.LIMIT_CONCURRENCY, ActionKind.SET_DEADLINE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def read_order(command: Command) -> Order:
         CommandError: This SDK cannot do it, or a parameter is missing or out of range; the message says which.
     """
     kind, parameters = command.kind, command.parameters
-    if kind not in _SUPPORTED:
+    if kind not in SUPPORTED:
         raise CommandError(f"{kind} is not supported by this SDK version")
     order = Order(kind, command.lease.id, command.lease.probe_share, abandon_after_s=_abandon_after(parameters))
     if kind is ActionKind.SHED_LOAD:

@@ -1,4 +1,4 @@
-"""`init` in processes of its own, with a real OTLP endpoint, a dead one, a hanging one, and other people's providers."""
+"""`init` in processes of its own: with a collector that is real, dead or hanging, and other people's providers."""
 
 import ast
 import os
@@ -154,7 +154,7 @@ def test_with_nothing_listening_the_bot_works_and_the_log_says_it_once(start):
         paramedic.init(service="support-bot")
         guard = paramedic.Guard("llm")
         seen = 0
-        while dropped.counts.get("spans", 0) < 30 or dropped.counts.get("metrics", 0) < 3:
+        while dropped.counts.get("spans", 0) < 30 or dropped.counts.get("metrics", 0) < 2:
             assert guard.run_sync(lambda: 1) == 1
             seen += 1
             threading.Event().wait(0.02)
@@ -180,7 +180,7 @@ def test_a_collector_that_comes_back_is_used_again(start, collector):
         """,
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
     )
-    collector.wait_for(lambda c: len(c.headers) >= 4)
+    collector.wait_for(lambda c: len(c.headers) >= 2)
     assert not collector.spans
     collector.status = 200
     collector.wait_for(lambda c: c.spans and c.points)

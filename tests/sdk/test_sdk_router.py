@@ -75,10 +75,10 @@ def test_when_all_fail_the_first_error_is_raised(run):
 
 
 def test_when_all_are_open_the_caller_is_told_when_to_come_back(run, clock):
-    router = router_of({"a": member("a", [], OSError())}, failures=1, clock=clock)
+    router = router_of({"a": member("a", [], OSError("down"))}, failures=1, clock=clock)
 
     async def main():
-        with pytest.raises(OSError):
+        with pytest.raises(OSError, match="down"):
             await router()
         with pytest.raises(BreakerOpen) as refused:
             await router()
