@@ -133,7 +133,7 @@ def evidence(case: Case, panels: Sequence[Panel]) -> Evidence:
         panels=list(panels),
         fault_from=moment(row.onset_at),
         fault_to=moment_or_none(_fault_end(case)),
-        marks=[Mark(at=moment(at), text=text) for at, text in sorted(_marks(case))],
+        marks=[Mark(at=moment(at), text=text) for at, text in sorted(_marks(case), key=lambda mark: mark[0])],
     )
 
 

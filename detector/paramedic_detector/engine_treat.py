@@ -35,14 +35,14 @@ class Decide:
         self._parts = parts
 
     def __call__(self, tick: Tick) -> Tick:
+        return replace(tick, cases=tuple(self._case(case, tick.now) for case in tick.cases))
+
+    def _case(self, case: Case, now: float) -> Case:
+        if case.diagnosis is None or not self._is_free(case, now):
+            return case
         with self._parts.store.reading() as session:
             running = stored.under_way(session)
             stopped = records.desk(session).stopped
-        return replace(tick, cases=tuple(self._case(case, running, stopped, tick.now) for case in tick.cases))
-
-    def _case(self, case: Case, running: Sequence[ActionRow], stopped: bool, now: float) -> Case:
-        if case.diagnosis is None or not self._is_free(case, now):
-            return case
         decision = self._parts.judges.policy.decide(
             case.diagnosis,
             self._parts.topology,

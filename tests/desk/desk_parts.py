@@ -1,7 +1,10 @@
 """Parts for the tests of the desk: a clock moved by hand, windows, and judges that say what a test tells them."""
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -195,6 +198,16 @@ class NoRecorder:
         return {}
 
 
+@cache
+def migrated_database() -> Path:
+    """An empty store; migrating one for each test would take longer than the tests."""
+    path = Path(tempfile.mkdtemp(prefix="paramedic-")) / "empty.db"
+    store = Store(connect(f"sqlite:///{path}"))
+    store.start()
+    store.close()
+    return path
+
+
 class Room:
     """An engine on a database file, with everything around it scripted; `restarted()` is what a kill -9 leaves."""
 
@@ -207,8 +220,9 @@ class Room:
         self.diagnoser = judges.diagnoser if judges else ScriptedDiagnoser()
         self.policy = judges.policy if judges else ScriptedPolicy()
         self.verdict = judges.verdict if judges else ScriptedVerdict()
+        if not path.exists():
+            shutil.copy(migrated_database(), path)
         self.store = Store(connect(f"sqlite:///{path}", busy_timeout_s=0.05))
-        self.store.start()
         self.hub = CommandHub(MASTER, clock)
         self.recorder: object = NoRecorder()
         self.ids = iter(range(10_000))

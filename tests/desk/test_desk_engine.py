@@ -5,6 +5,7 @@ from desk_parts import FAILOVER, START, TRIP, Clock, Room, alert
 
 from paramedic.contract.command import AckState
 from paramedic_detector.api.schemas import Write
+from paramedic_detector.store.records import desk
 from paramedic_detector.values import Mode, Outcome, Reason
 
 
@@ -34,7 +35,7 @@ def test_a_fault_is_treated_verified_handed_back_and_closed(room):
     room.tick(times=2)
     assert room.hub.live() == {}
     assert room.case().actions[0].recovered_at is not None
-    room.tick(times=20)
+    room.tick(seconds=2, times=10)
     incident = room.case().incident
     assert incident.state == "resolved"
     assert incident.onset_at < incident.opened_at <= incident.acted_at <= incident.verified_at < incident.resolved_at
@@ -83,7 +84,7 @@ def test_a_lease_is_renewed_at_a_third_of_its_time_while_the_cause_lasts(room):
 def test_a_command_that_no_bot_answers_expires_and_is_not_counted_as_tried(room):
     room.fault()
     room.tick()
-    room.tick(times=31)
+    room.tick(seconds=4, times=8)
     assert room.states()[0] == "expired"
     assert room.policy.asked_with[-1][0] == []
 
@@ -194,11 +195,11 @@ def test_seeing_nothing_is_not_quiet(room):
     room.fault()
     room.tick(times=2)
     room.heal()
-    for _ in range(40):  # the collector is gone: no windows at all
-        room.clock.sleep(1)
+    for _ in range(12):  # the collector is gone: no windows at all
+        room.clock.sleep(4)
         room.engine.tick(())
     assert room.case().incident.state == "open"
-    room.tick(times=14)
+    room.tick(seconds=3, times=6)
     assert room.case().incident.state == "resolved"
 
 
@@ -221,7 +222,7 @@ def test_severity_follows_the_users(room):
     assert room.case().incident.severity == 3
     room.tick(times=6, hurt=5)
     assert room.case().incident.severity == 1
-    room.tick(times=30)
+    room.tick(seconds=5, times=6)
     assert room.case().incident.severity == 2, "they were hurt, and are not now"
     assert room.case().incident.worst_severity == 1
 
@@ -230,6 +231,4 @@ def test_what_the_published_rules_would_have_said_is_counted(room):
     room.rules.fires = ["HighErrors", "BurnRate"]
     room.tick(times=2)
     with room.store.reading() as session:
-        from paramedic_detector.store.records import desk
-
         assert desk(session).raw_alerts == 2

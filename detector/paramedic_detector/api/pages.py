@@ -29,7 +29,7 @@ def cursor_of(number: int) -> str:
 
 def number_at(cursor: str | None) -> int | None:
     """The number that a cursor stands for; a page holds what is below it."""
-    if cursor is None:
+    if not cursor:
         return None
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()

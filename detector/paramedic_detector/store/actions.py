@@ -16,8 +16,7 @@ OVER = [s.value for s in (ActionState.REJECTED, ActionState.EXPIRED, ActionState
 
 def under_way(session: Session) -> list[ActionRow]:
     """Actions of any incident that are in force or may come to be."""
-    held = col(ActionRow.sent_at).is_not(None) & col(ActionRow.rolled_back_at).is_(None) & ~_state.in_(OVER)
-    return list(session.exec(select(ActionRow).where(or_(held, _state.in_(UNDECIDED))).order_by(_number)).all())
+    return list(session.exec(_UNDER_WAY).all())
 
 
 def newest_first(
@@ -25,9 +24,8 @@ def newest_first(
 ) -> list[ActionRow]:
     """A page of actions: at most `limit` with a number below `before`."""
     wanted = select(ActionRow).order_by(_number.desc()).limit(limit)
-    held = col(ActionRow.sent_at).is_not(None) & col(ActionRow.rolled_back_at).is_(None) & ~_state.in_(OVER)
     if in_force is not None:
-        wanted = wanted.where(held if in_force else ~held)
+        wanted = wanted.where(_HELD if in_force else ~_HELD)
     if before is not None:
         wanted = wanted.where(_number < before)
     if incident is not None:
@@ -79,3 +77,5 @@ def save_acks(session: Session, acks: Iterable[Ack], now: float) -> list[tuple[A
 
 _number = col(ActionRow.number)
 _state = col(ActionRow.state)
+_HELD = col(ActionRow.sent_at).is_not(None) & col(ActionRow.rolled_back_at).is_(None) & ~_state.in_(OVER)
+_UNDER_WAY = select(ActionRow).where(or_(_HELD, _state.in_(UNDECIDED))).order_by(_number)
