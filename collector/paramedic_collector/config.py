@@ -12,7 +12,7 @@ and for its parents; above that, senders are told to come again.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +45,6 @@ class CollectorConfig:
     windows: frozenset[Signal] = frozenset(Signal)  # signals whose pipeline exports to paramedic
     debug: frozenset[Signal] = frozenset()  # signals whose pipeline exports to the log
     keep_content: bool = False  # record the messages of conversations
-    signals: frozenset[Signal] = field(default=frozenset(Signal))  # signals that have a pipeline
 
 
 def load(path: str | os.PathLike[str], env: Mapping[str, str]) -> CollectorConfig:
@@ -189,7 +188,6 @@ class _Check:
             windows=self._exporting(uses, "otlp"),
             debug=self._exporting(uses, "debug"),
             keep_content=env.get("PARAMEDIC_RECORD_CONTENT", "").lower() in ("1", "true", "yes"),
-            signals=frozenset(uses),
         )
 
     def _exporting(self, uses: dict[Signal, dict[str, list[str]]], kind: str) -> frozenset[Signal]:

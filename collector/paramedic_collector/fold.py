@@ -5,7 +5,6 @@
 Refused calls were not made: they count in `refused` and nowhere else.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -120,7 +119,3 @@ def _exemplars(facts: Facts, row: Ints, rows: int, names: Interner[str]) -> pa.L
     note, texts = sorted_names(np.where(failed, facts["error"], facts["useless"]), names)
     duration = facts["end"] - facts["start"]
     return sketch.Exemplars(row, rank, duration, facts["trace"], facts["span"], note, texts).arrow(rows)
-
-
-def rows_of(batches: Sequence[pa.RecordBatch]) -> int:
-    return sum(batch.num_rows for batch in batches)

@@ -162,11 +162,10 @@ class Recorder:
         for path in segments.segment_paths(self._folder):
             if _modified(path) < self._clock() - self._limits.age_s:
                 continue
-            end = 0
-            for start, frame in segments.frames_of(path):
-                end = start + len(segments.encode(frame))
-                self._index.add(frame.at, Place(path.name, start, end), frame.trace_keys)
-            self.torn_bytes += max(_size(path) - end, 0)
+            whole = 0
+            for start, whole, frame in segments.frames_of(path):  # noqa: B007 - the last end is wanted
+                self._index.add(frame.at, Place(path.name, start, whole), frame.trace_keys)
+            self.torn_bytes += max(_size(path) - whole, 0)
 
     def _to_disk(self, frame: Frame) -> Place | None:
         if frame.at < self._retry_at:

@@ -70,17 +70,10 @@ def segment_path(folder: Path, at: float, number: int) -> Path:
     return folder / f"{int(at * 1000):015d}-{number:05d}{_SUFFIX}"
 
 
-def frames_of(path: Path) -> Iterator[tuple[int, Frame]]:
-    """The frames of a segment with their offsets, up to the first that is torn."""
+def frames_of(path: Path) -> Iterator[tuple[int, int, Frame]]:
+    """The frames of a segment, each with where it begins and ends, up to the first that is torn."""
     data, at = path.read_bytes(), 0
     while (found := decode(data, at)) is not None:
-        yield at, found[0]
-        at = found[1]
-
-
-def whole_bytes(path: Path) -> int:
-    """How many bytes of a segment can be read; less than its size after a crash."""
-    data, at = path.read_bytes(), 0
-    while (found := decode(data, at)) is not None:
-        at = found[1]
-    return at
+        frame, end = found
+        yield at, end, frame
+        at = end
