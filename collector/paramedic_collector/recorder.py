@@ -163,7 +163,7 @@ class Recorder:
             if _modified(path) < self._clock() - self._limits.age_s:
                 continue
             whole = 0
-            for start, whole, frame in segments.frames_of(path):  # noqa: B007 - the last end is wanted
+            for start, whole, frame in segments.frames_of(path):
                 self._index.add(frame.at, Place(path.name, start, whole), frame.trace_keys)
             self.torn_bytes += max(_size(path) - whole, 0)
 
