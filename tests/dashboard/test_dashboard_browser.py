@@ -32,12 +32,12 @@ def test_hostile_text_is_text_and_no_page_breaks(
     """No error, nothing wider than the screen, no script run, and nothing asked of another machine."""
     context: BrowserContext = request.getfixturevalue(device)
     site.api.show(hostile())
-    elsewhere: list[str] = []
+    asked: list[str] = []
     popups: list[str] = []
 
     def watch(page: Page) -> None:
-        page.on("request", lambda one: elsewhere.append(one.url) if not _is_here(one.url) else None)
-        page.on("dialog", lambda one: (popups.append(one.message), one.dismiss()))
+        page.on("request", lambda one: asked.append(one.url))
+        page.on("dialog", lambda one: popups.append(one.message))
 
     page = visit(context, site.url + address, watch=watch)
     expect(page.get_by_text("<script>alert(1)</script>").first).to_be_attached()
@@ -45,7 +45,8 @@ def test_hostile_text_is_text_and_no_page_breaks(
     assert page.locator("[data-testid=stMain]").evaluate("main => main.scrollWidth - main.clientWidth") == 0
     assert page.locator("img[src*='192.0.2']").count() == 0
     assert page.locator("a[href*='192.0.2'], a[href*='example.com']").count() == 0
-    assert elsewhere == []
+    assert asked
+    assert [url for url in asked if not _is_here(url)] == []
     assert popups == []
 
 
@@ -93,6 +94,15 @@ def test_approving_shows_what_will_be_done_and_survives_a_change_elsewhere(site:
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_text("Approved: Fail over front-door away from support-bot in eu-1b")).to_be_visible()
     assert site.api.world.incidents[0]["actions"][0]["state"] == "sent"
+
+
+def test_a_dialog_is_dark_when_the_page_is(site: Site, phone: BrowserContext) -> None:
+    """It hangs outside of the page; with light colours on dark ground its text could not be read."""
+    site.api.show(treated())
+    page = visit(phone, f"{site.url}/incident?id=INC-12")
+    page.get_by_role("button", name="Roll back").click()
+    note = page.get_by_role("dialog").get_by_text("The bots go back to their normal way")
+    expect(note).to_have_css("color", "rgb(184, 192, 204)")
 
 
 def test_the_chart_is_drawn_and_told(site: Site, desk: BrowserContext) -> None:

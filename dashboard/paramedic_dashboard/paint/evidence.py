@@ -120,7 +120,7 @@ def _title(panel: Panel, place: int, look: Json) -> Json:
 
 def _legend(panel: Panel, place: int, look: Json) -> Json:
     return {
-        "data": [_name(line, place) for line in panel.lines],
+        "data": [_name(panel, line, place) for line in panel.lines],
         "selectedMode": False,
         "right": 14,
         "left": "auto",
@@ -169,7 +169,7 @@ def _panel_series(place: int, panel: Panel, marks: Json, look: Json) -> list[Jso
     return [
         {
             "type": "line",
-            "name": _name(line, place),
+            "name": _name(panel, line, place),
             "xAxisIndex": place,
             "yAxisIndex": place,
             "data": _points(line, _scale(panel)),
@@ -183,9 +183,13 @@ def _panel_series(place: int, panel: Panel, marks: Json, look: Json) -> list[Jso
     ]
 
 
-def _name(line: Line, place: int) -> str:
-    """A name of its own in each panel, by letters that nobody sees; else one legend would stand for all."""
-    return _short(line.name, 20) + "\N{WORD JOINER}" * place
+def _name(panel: Panel, line: Line, place: int) -> str:
+    """What the tooltip calls it: a lone line bears its panel's name.
+
+    Letters that nobody sees make it a name of its own in each panel; else one legend would stand for all.
+    """
+    name = line.name if len(panel.lines) > 1 else panel.title
+    return _short(name, 36) + "\N{WORD JOINER}" * place
 
 
 def _first_colour(panel: Panel) -> int:

@@ -18,7 +18,9 @@ BUTTONS_OFF = "Off, because paramedic does not answer."
 
 
 def begin() -> None:
-    st.html(f"<style>{CSS}</style>")
+    # A dialog hangs outside of the page and does not inherit whether it is dark.
+    scheme = "dark" if session.dark() else "light"
+    st.html(f'<style>{CSS}\n[data-testid="stDialog"] {{ color-scheme: {scheme}; }}</style>')
     session.flush_toasts()
 
 
