@@ -13,9 +13,13 @@ from rich.console import Console
 
 from paramedic_cli.errors import UserError
 
+NO_TERMINAL_WIDTH = 120
+
 
 def console_for(json_to: str | None) -> Console:
-    return Console(stderr=json_to == "-", highlight=False)
+    """A console as wide as the terminal, or wide enough for a table where there is none."""
+    console = Console(stderr=json_to == "-", highlight=False)
+    return console if console.is_terminal else Console(stderr=json_to == "-", highlight=False, width=NO_TERMINAL_WIDTH)
 
 
 def check_json_target(json_to: str | None) -> None:

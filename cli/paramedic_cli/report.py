@@ -1,82 +1,47 @@
-"""The scorecard and the comparison of arms as tables for people."""
+"""The scorecard and the comparison of arms as tables for people: one column a fault, one column an arm."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 Figures = Mapping[str, Any]
-
-FAULT_COLUMNS = ("fault", "truth", "of", "detected", "said", "action", "acted", "verified", "users back", "available")
+Rows = Sequence[tuple[str, Callable[[Figures], RenderableType]]]
 
 ARM_TITLES = {"bare": "bare bot", "sdk": "SDK alone", "platform": "SDK and platform"}
+FAULTS_A_TABLE = 3  # side by side
 
 
 def scorecard_tables(card: Figures) -> RenderableType:
-    """One row a fault, then the totals."""
-    return Group(_faults(card["scenarios"]), Text(), _totals(card["totals"]))
+    """The faults, three side by side, then the totals."""
+    faults = card["scenarios"]
+    groups = [faults[i : i + FAULTS_A_TABLE] for i in range(0, len(faults), FAULTS_A_TABLE)]
+    tables = [_table("Scorecard", [fault["name"] for fault in group], FAULT_ROWS, group) for group in groups]
+    return Group(*tables, _totals(card["totals"]))
 
 
 def arms_table(arms: Mapping[str, Figures]) -> Table:
-    """The three arms side by side, on the same scenarios and seed."""
-    table = Table(
-        "what users and owners got", *(ARM_TITLES[arm] for arm in arms), title="Three arms", title_justify="left"
-    )
-    for title, show in ARM_ROWS:
-        table.add_row(title, *(show(figures) for figures in arms.values()))
-    return table
+    """The arms side by side, on the same scenarios and seed."""
+    return _table("Three arms", [ARM_TITLES[arm] for arm in arms], ARM_ROWS, list(arms.values()))
 
 
-def _faults(scenarios: Sequence[Figures]) -> Table:
-    table = Table(title="Scorecard", title_justify="left")
-    for title in (
-        "fault",
-        "true class",
-        "of",
-        "detected",
-        "said",
-        "action",
-        "acted",
-        "verified",
-        "users back",
-        "available",
-    ):
-        table.add_column(title, overflow="fold")
-    for s in scenarios:
-        table.add_row(
-            escape(s["name"]),
-            s["fault_class"],
-            s["target"],
-            _seconds(s["detect_seconds"]) if s["detected"] else Text("no", style="red"),
-            _said(s),
-            escape(s["action"] or "none"),
-            _seconds(s["act_seconds"]),
-            _yes(s["verified"]),
-            s["note"] if s["note"] == "users never noticed" else _seconds(s["recovered_seconds"]),
-            share(s["availability"], s["availability_interval"]),
-        )
+def _table(title: str, heads: Sequence[str], rows: Rows, columns: Sequence[Figures]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(title, style="dim", no_wrap=True)
+    for head in heads:
+        table.add_column(Text(head), overflow="fold")
+    for name, show in rows:
+        table.add_row(name, *(show(figures) for figures in columns))
     return table
 
 
 def _totals(totals: Figures) -> Table:
     table = Table.grid(padding=(0, 2))
-    rows = {
-        "faults detected": f"{totals['detected']} of {totals['faults']}"
-        f" (false incidents: {totals['false_incidents']}, extra: {totals['extra_incidents']})",
-        "class and target right": _percent(totals["class_accuracy"]),
-        "root cause first, in first three": _pair(_percent, totals["root_cause_top1"], totals["root_cause_top3"]),
-        "treated and verified alone": f"{totals['auto_resolved']} of {totals['faults']}",
-        "detected within, median and 95th": _pair(_seconds, totals["detect_seconds_p50"], totals["detect_seconds_p95"]),
-        "rule alerts, incidents, messages": f"{totals['raw_alerts']}, {totals['incidents']}, {totals['notifications']}",
-        "noise reduction": f"{_percent(totals['noise_reduction'])} at recall {_percent(totals['incident_recall'])}",
-        "users' useful answers, whole run": share(totals["availability"], totals["availability_interval"])
-        + f" of {totals['requests']} messages",
-    }
-    for name, value in rows.items():
-        table.add_row(Text(name, style="dim"), value)
+    for name, show in TOTAL_ROWS:
+        table.add_row(Text(name, style="dim"), show(totals))
     return table
 
 
@@ -87,15 +52,19 @@ def share(value: float | None, interval: Sequence[float] | None) -> str:
     return f"{value * 100:.2f} % [{interval[0] * 100:.2f}, {interval[1] * 100:.2f}]"
 
 
-def _said(scenario: Figures) -> Text:
-    if not scenario["detected"]:
-        return Text("-")
-    words = f"{scenario['classified_as']} ({scenario['confidence']:.0%})"
-    return Text(words, style="green" if scenario["class_correct"] else "red")
+def _share(name: str) -> Callable[[Figures], RenderableType]:
+    return lambda figures: Text(share(figures[name], figures[f"{name}_interval"]))
 
 
-def _pair(show: Callable[[float | None], str], one: float | None, other: float | None) -> str:
-    return f"{show(one)}, {show(other)}"
+def _said(fault: Figures) -> Text:
+    if not fault["detected"]:
+        return Text("nothing", style="red")
+    words = f"{fault['classified_as']}, {fault['confidence']:.0%} sure"
+    return Text(words, style="green" if fault["class_correct"] else "red")
+
+
+def _back(fault: Figures) -> str:
+    return "never hurt" if fault["recovered_seconds"] == 0 else _seconds(fault["recovered_seconds"])
 
 
 def _yes(value: bool) -> Text:
@@ -110,14 +79,36 @@ def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.0%}"
 
 
-ARM_ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("useful answers, whole run [95 %]", lambda a: share(a["availability"], a["availability_interval"])),
+FAULT_ROWS: Rows = (
+    ("truth", lambda f: Text(f"{f['fault_class']} of {f['target']}")),
+    ("paramedic said", _said),
+    ("detected after", lambda f: _seconds(f["detect_seconds"])),
+    ("did", lambda f: Text(f["action"] or "nothing")),
+    ("applied after", lambda f: _seconds(f["act_seconds"])),
+    ("verified", lambda f: _yes(f["verified"])),
+    ("users back after", _back),
+    ("users served [95 %]", _share("availability")),
+)
+TOTAL_ROWS: Rows = (
+    ("faults detected", lambda t: f"{t['detected']} of {t['faults']}"),
+    ("incidents false, extra", lambda t: f"{t['false_incidents']}, {t['extra_incidents']}"),
+    ("class and target right", lambda t: _percent(t["class_accuracy"])),
     (
-        "useful answers during faults [95 %]",
-        lambda a: share(a["availability_during_faults"], a["availability_during_faults_interval"]),
+        "root cause first, in first 3",
+        lambda t: f"{_percent(t['root_cause_top1'])}, {_percent(t['root_cause_top3'])}",
     ),
-    ("wait during faults, median", lambda a: _seconds(a["fault_latency_p50_seconds"])),
-    ("wait during faults, 95th", lambda a: _seconds(a["fault_latency_p95_seconds"])),
+    ("treated, verified, no human", lambda t: f"{t['auto_resolved']} of {t['faults']}"),
+    ("detected after, p50, p95", lambda t: f"{_seconds(t['detect_seconds_p50'])}, {_seconds(t['detect_seconds_p95'])}"),
+    ("rules fired, messages sent", lambda t: f"{t['raw_alerts']}, {t['notifications']}"),
+    ("noise reduction", lambda t: f"{_percent(t['noise_reduction'])} at recall {_percent(t['incident_recall'])}"),
+    ("users served, whole run", _share("availability")),
+    ("messages of users", lambda t: str(t["requests"])),
+)
+ARM_ROWS: Rows = (
+    ("users served, whole run", _share("availability")),
+    ("users served during faults", _share("availability_during_faults")),
+    ("wait during faults, p50", lambda a: _seconds(a["fault_latency_p50_seconds"])),
+    ("wait during faults, p95", lambda a: _seconds(a["fault_latency_p95_seconds"])),
     ("calls to providers", lambda a: str(a["provider_calls"])),
     ("of them wasted", lambda a: str(a["wasted_calls"])),
     ("cost of the providers", lambda a: f"{a['cost_usd']:.4f} USD"),
