@@ -14,10 +14,10 @@ from paramedic.contract.command import Command, CommandError, Target
 from paramedic.orders import Order, read_order
 
 if TYPE_CHECKING:
-    from paramedic.guards import Guard
+    from paramedic.obeying import Obeying
 
 Key = tuple[str, str, str]  # guard, peer, zone
-Listener = Callable[[Sequence["Guard"]], None]
+Listener = Callable[[Sequence["Obeying"]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Registry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._guards: weakref.WeakSet[Guard] = weakref.WeakSet()
+        self._guards: weakref.WeakSet[Obeying] = weakref.WeakSet()
         self._retired: dict[tuple[Key, str], int] = {}
         self._listeners: list[Listener] = []
 
-    def add(self, *guards: "Guard") -> None:
+    def add(self, *guards: "Obeying") -> None:
         """Make guards reachable for commands; the members of a router all at once."""
         with self._lock:
             self._guards.update(guards)
@@ -47,7 +47,7 @@ class Registry:
         for listener in listeners:
             listener(guards)
 
-    def guards(self) -> "list[Guard]":
+    def guards(self) -> "list[Obeying]":
         with self._lock:
             return list(self._guards)
 
@@ -63,11 +63,11 @@ class Registry:
     def off_new_guards(self, listener: Listener) -> None:
         self._listeners = [kept for kept in self._listeners if kept != listener]
 
-    def meant(self, target: Target) -> "list[Guard]":
+    def meant(self, target: Target) -> "list[Obeying]":
         """The guards that a target means."""
         return [g for g in self.guards() if target.matches(peer=g.peer, zone=g.zone, guard=g.name)]
 
-    def apply(self, command: Command, ends_at: float, *, only: "Sequence[Guard] | None" = None) -> Applied:
+    def apply(self, command: Command, ends_at: float, *, only: "Sequence[Obeying] | None" = None) -> Applied:
         """Have the guards that a command means obey it until `ends_at` of the monotonic clock.
 
         Raises:
@@ -104,7 +104,7 @@ class Registry:
             guard.after_fork()
 
 
-def _names(guards: "list[Guard]") -> tuple[str, ...]:
+def _names(guards: "list[Obeying]") -> tuple[str, ...]:
     return tuple(sorted({guard.name for guard in guards}))
 
 

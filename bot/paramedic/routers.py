@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec
 
+from paramedic.attempts import REQUEST_WAS_WRONG, Check, Useless
 from paramedic.budget import deadline
 from paramedic.calls import Value, status_of
-from paramedic.guards import REQUEST_WAS_WRONG, Check, Guard, Useless
+from paramedic.guards import Guard
 from paramedic.refusals import Refused
 from paramedic.registry import registry
 

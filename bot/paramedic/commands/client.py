@@ -29,7 +29,7 @@ from paramedic.registry import Registry, registry
 from paramedic.telemetry.runtime import dropped
 
 if TYPE_CHECKING:
-    from paramedic.guards import Guard
+    from paramedic.obeying import Obeying
 
 log = logging.getLogger("paramedic")
 
@@ -166,7 +166,7 @@ class CommandClient:
 
     # Answering
 
-    def _greet(self, guards: "Sequence[Guard]") -> None:
+    def _greet(self, guards: "Sequence[Obeying]") -> None:
         self.start()  # does something in a forked child only
         self._say(self.ledger.greet(guards))
 

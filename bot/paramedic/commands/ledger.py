@@ -20,7 +20,7 @@ from paramedic.contract.command import Ack, AckState, ActionKind, Command, Comma
 from paramedic.registry import Applied, Registry
 
 if TYPE_CHECKING:
-    from paramedic.guards import Guard
+    from paramedic.obeying import Obeying
 
 log = logging.getLogger("paramedic")
 
@@ -118,7 +118,7 @@ class Ledger:
                     acks.append(self._ack(held.command, AckState.REJECTED, "no guard matches"))
             return acks
 
-    def greet(self, guards: "Sequence[Guard]") -> list[Ack]:
+    def greet(self, guards: "Sequence[Obeying]") -> list[Ack]:
         """Have guards that are new obey what is in force."""
         with self._lock:
             acks = []

@@ -1,0 +1,100 @@
+"""What commands and the local operator do to a guard, and what routers and gauges ask of it.
+
+command --objection? none--> obey: the gate refuses from the next call on
+                              +--> calls that hang are let go to the fallbacks, when the command says so
+"""
+
+from collections.abc import Callable, Sequence
+
+from paramedic.attempts import Attempts
+from paramedic.breaker import State
+from paramedic.calls import Call
+from paramedic.contract.command import ActionKind
+from paramedic.gate import Forced
+from paramedic.orders import Order
+from paramedic.telemetry.runtime import dropped
+
+
+class Obeying(Attempts):
+    """A guard as commands see it."""
+
+    members: "Callable[[], Sequence[Obeying]] | None" = None  # of the router that it belongs to
+
+    def force(self, state: Forced) -> None:
+        """As the local operator: "open" refuses all calls, "closed" lets all through; None gives the guard back.
+
+        Beats the platform's commands and the breaker.
+        """
+        if state not in ("open", "closed", None):
+            raise ValueError(f'force takes "open", "closed" or None, got {state!r}')
+        with self._lock:
+            self._gate.forced = state
+
+    def objection(self, order: Order, meant: "Sequence[Obeying]") -> str:
+        """Why this guard will not obey; empty when it will.
+
+        Args:
+            order: What is asked.
+            meant: All guards that it is asked of.
+        """
+        if self._gate.forced is not None:
+            return "overridden by operator"
+        if self.members is not None and order.closes_path:
+            return "" if any(m.stands for m in self.members() if m not in meant) else "last member"
+        if order.kind is ActionKind.FAILOVER and not self.fallbacks:
+            return "no fallback"
+        if order.kind is ActionKind.DEGRADE and order.level > len(self.fallbacks):
+            return f"no fallback {order.level}, this guard has {len(self.fallbacks)}"
+        return ""
+
+    def obey(self, command_id: str, order: Order, ends_at: float) -> None:
+        """Obey from the next call on, until `ends_at` of this guard's clock."""
+        now = self._clock()
+        with self._lock:
+            self._gate.put(command_id, order, ends_at, now)
+            calls = list(self._calls)
+        if order.closes_path and order.abandon_after_s is not None:
+            for call in calls:
+                self._let_go(call, max(0.0, order.abandon_after_s - (now - call.started)))
+
+    def disobey(self, command_id: str) -> None:
+        with self._lock:
+            self._gate.drop(command_id, self._clock())
+
+    def _let_go(self, call: Call, in_s: float) -> None:
+        if call.task is None or call.admission.probe:
+            return
+        loop = call.task.get_loop()
+
+        def let_go() -> None:
+            if call in self._calls and self.state is State.OPEN_BY_COMMAND:
+                call.let_go()
+
+        try:
+            loop.call_soon_threadsafe(loop.call_later, in_s, let_go)
+        except RuntimeError:  # its loop is closed
+            dropped.add("abandon")
+
+    def draws_probe(self) -> bool | None:
+        """For a router: None while the path is open, else whether this call shall probe it."""
+        with self._lock:
+            orders = self._gate.orders_at(self._clock())
+            if orders is None or orders.closed_until is None or self._gate.forced is not None:
+                return None
+            return self._gate.may_probe(orders)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the local breaker and the operator would let a call through now."""
+        with self._lock:
+            return self._gate.forced != "open" and self._gate.breaker.wait_s(self._clock()) == 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether neither a command nor the operator keeps calls away; the local breaker comes and goes."""
+        return self._gate.forced != "open" and self.state is not State.OPEN_BY_COMMAND
+
+    @property
+    def state(self) -> State:
+        with self._lock:
+            return self._gate.state(self._clock())
