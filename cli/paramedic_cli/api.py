@@ -1,43 +1,16 @@
-"""The platform's API from a terminal: one sentence when it cannot be had.
+"""The platform's API from a terminal: one sentence when it cannot be had."""
 
-Where it is and who asks: PARAMEDIC_URL and PARAMEDIC_OPERATOR_TOKEN, else the credentials file in the data folder.
-"""
-
-import json
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel
 
-from paramedic.contract.credentials import credentials_file
-from paramedic.contract.keys import operator_token
+from paramedic_cli.credentials import find_api
 from paramedic_cli.errors import UserError
 from paramedic_detector.api.schemas import ActionOut, IncidentDetail, IncidentSummary, Overview
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def find_api(env: Mapping[str, str]) -> tuple[str, str]:
-    """The URL of the API and an operator's token.
-
-    Raises:
-        UserError: Neither the environment nor the credentials file says where it is.
-    """
-    url, token = env.get("PARAMEDIC_URL"), env.get("PARAMEDIC_OPERATOR_TOKEN")
-    if url and token:
-        return url.rstrip("/"), token
-    path = credentials_file(env)
-    try:
-        raw = json.loads(path.read_text())
-        return (url or raw["url"]).rstrip("/"), token or operator_token(raw["master"])
-    except FileNotFoundError:
-        raise UserError(
-            f"no platform was ever started here ({path} is not there); start one with `paramedic up`, "
-            "or set PARAMEDIC_URL and PARAMEDIC_OPERATOR_TOKEN"
-        ) from None
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and start `paramedic up` again") from None
 
 
 class Api:

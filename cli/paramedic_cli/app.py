@@ -3,7 +3,6 @@
 Whatever goes wrong for a reason that a person can mend ends here as one line on standard error.
 """
 
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -34,6 +33,8 @@ app.command("token")(token.token)
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata
+
         Console(highlight=False).print(f"paramedic {importlib.metadata.version('paramedic')}")
         raise typer.Exit
 
@@ -54,7 +55,9 @@ def run_app(words: Sequence[str]) -> int:
     except typer.Abort:
         return _say(["interrupted"], 130)
     except typer.TyperException as error:  # an unknown command or flag, a value of the wrong kind
-        return _say([_one_line(error.format_message()) + "; `--help` shows what there is"], error.exit_code)
+        return _say(
+            [f"{_one_line(error.format_message())}{_given(error, words)}; `--help` shows more"], error.exit_code
+        )
     return code if isinstance(code, int) else 0
 
 
@@ -63,6 +66,18 @@ def _say(sentences: Sequence[str], code: int) -> int:
     for sentence in sentences:
         console.print(f"paramedic: {sentence}")
     return code
+
+
+def _given(error: typer.TyperException, words: Sequence[str]) -> str:
+    """The value that a flag or argument was given, when the message names the flag and hides the value."""
+    if not isinstance(error, typer.BadParameter) or error.param is None:
+        return ""
+    flags = set(error.param.opts)
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in flags:
+            return f", got {value if equals else following!r}"
+    return ""
 
 
 def _one_line(text: str) -> str:

@@ -16,7 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from paramedic.contract.credentials import credentials_file
-from paramedic_cli.api import Api, find_api
+from paramedic_cli.api import Api
+from paramedic_cli.credentials import find_api
 from paramedic_cli.errors import UserError
 from paramedic_cli.lock import FolderLock
 from paramedic_cli.otel import collector_config, config_file

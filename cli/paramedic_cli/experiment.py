@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from paramedic_cli.api import Api, find_api
+from paramedic_cli.api import Api
+from paramedic_cli.credentials import find_api
 from paramedic_cli.errors import UserError
 from paramedic_cli.evidence import Arm, Counts, Injection, Request, Run, Spend, requests_of
 from paramedic_cli.journal import Journal, Kind

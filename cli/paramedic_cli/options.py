@@ -2,10 +2,14 @@
 
 import getpass
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from paramedic_cli.api import Api
 
 JsonTo = Annotated[
     str | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON to FILE; - for standard output.")
@@ -30,6 +34,13 @@ def environment(data_dir: Path | None = None) -> dict[str, str]:
     if data_dir is not None:
         env["PARAMEDIC_DATA_DIR"] = str(data_dir)
     return env
+
+
+def platform_api(env: Mapping[str, str]) -> "Api":
+    """The API of the platform that the environment or the data folder names; loaded only when it is asked for."""
+    from paramedic_cli.api import Api
+
+    return Api.found(env)
 
 
 def me() -> str:

@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from paramedic_cli.api import find_api
 from paramedic_cli.errors import UserError
 from paramedic_cli.options import DataDir, JsonTo, environment
 from paramedic_cli.output import check_json_target, console_for, write_json
 from paramedic_cli.ports import Wanted, check_free, host_and_port
-from paramedic_dashboard.launch import command
 
 Listen = Annotated[str | None, typer.Option("--listen", metavar="HOST:PORT", help="Where the pages are served.")]
 USUAL = "localhost:8501"
@@ -18,6 +16,9 @@ USUAL = "localhost:8501"
 
 def dashboard(listen: Listen = None, data_dir: DataDir = None, json_to: JsonTo = None) -> None:
     """Serve the pages of the platform that PARAMEDIC_URL or the data folder names."""
+    from paramedic_cli.credentials import find_api
+    from paramedic_dashboard.launch import command
+
     check_json_target(json_to)
     env = environment(data_dir)
     url, token = find_api(env)

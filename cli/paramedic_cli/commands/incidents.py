@@ -3,12 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from paramedic_cli.api import Api
-from paramedic_cli.options import By, DataDir, JsonTo, Note, environment, me
+from paramedic_cli.options import By, DataDir, JsonTo, Note, environment, me, platform_api
 from paramedic_cli.output import check_json_target, console_for, write_json
-from paramedic_cli.tables import incident_page, incident_rows
 
 app = typer.Typer(help="List, show, acknowledge and resolve incidents.", no_args_is_help=True)
 
@@ -21,19 +18,22 @@ State = Annotated[
 @app.command("list")
 def list_incidents(state: State = None, data_dir: DataDir = None, json_to: JsonTo = None) -> None:
     """The newest incidents first."""
+    from paramedic_cli.tables import incident_rows
+
     check_json_target(json_to)
-    with Api.found(environment(data_dir)) as api:
+    with platform_api(environment(data_dir)) as api:
         found = api.incidents(state)
-    table: Table | str = incident_rows(found) if found else "no incidents"
-    console_for(json_to).print(table)
+    console_for(json_to).print(incident_rows(found) if found else "no incidents")
     write_json([incident.model_dump(mode="json") for incident in found], json_to)
 
 
 @app.command("show")
 def show(incident_id: Id, data_dir: DataDir = None, json_to: JsonTo = None) -> None:
     """One incident: what it is, what was done, whether it worked, and what happened when."""
+    from paramedic_cli.tables import incident_page
+
     check_json_target(json_to)
-    with Api.found(environment(data_dir)) as api:
+    with platform_api(environment(data_dir)) as api:
         incident = api.incident(incident_id)
     console_for(json_to).print(incident_page(incident))
     write_json(incident.model_dump(mode="json"), json_to)
@@ -53,7 +53,7 @@ def resolve(incident_id: Id, by: By = "", note: Note = "", data_dir: DataDir = N
 
 def _write(incident_id: str, verb: str, by: str, note: str, data_dir: DataDir, json_to: JsonTo) -> None:
     check_json_target(json_to)
-    with Api.found(environment(data_dir)) as api:
+    with platform_api(environment(data_dir)) as api:
         incident = api.write_incident(incident_id, verb, by=by or me(), note=note)
     console_for(json_to).print(f"{incident.id} is {incident.state}: {incident.title}", markup=False)
     write_json(incident.model_dump(mode="json"), json_to)

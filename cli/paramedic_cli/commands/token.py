@@ -1,12 +1,11 @@
 """`paramedic token`: what a bot on another machine shows to find its platform."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from paramedic.contract.credentials import credentials_file
 from paramedic.contract.keys import bot_token
+from paramedic_cli.credentials import read_credentials
 from paramedic_cli.errors import UserError
 from paramedic_cli.options import DataDir, JsonTo, environment
 from paramedic_cli.output import check_json_target, console_for, write_json
@@ -19,14 +18,8 @@ def token(service: Service, data_dir: DataDir = None, json_to: JsonTo = None) ->
     check_json_target(json_to)
     if not service.strip():
         raise UserError("SERVICE must be a service's name, got an empty one", code=2)
-    path = credentials_file(environment(data_dir))
-    try:
-        raw = json.loads(path.read_text())
-        found = {"PARAMEDIC_URL": raw["url"], "PARAMEDIC_TOKEN": bot_token(raw["master"], service)}
-    except FileNotFoundError:
-        raise UserError(f"no platform was ever started here ({path} is not there); start `paramedic up` once") from None
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and start `paramedic up` again") from None
+    known = read_credentials(environment(data_dir))
+    found = {"PARAMEDIC_URL": known.url, "PARAMEDIC_TOKEN": bot_token(known.master, service)}
     if json_to is None:
         for name, value in found.items():
             console_for(json_to).print(f"{name}={value}", markup=False, soft_wrap=True)
