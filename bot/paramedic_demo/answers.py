@@ -137,7 +137,7 @@ TOPICS: Mapping[str, Topic] = {
         "Everything we sell has a warranty of two years from the day of delivery. Send us a photo and the order number "
         "under Orders, Report a problem.",
     ),
-    "order_status": Topic(Way.ORDER, r"order|parcel|package|deliver|arrive|track|shipped"),
+    "order_status": Topic(Way.ORDER, r"order|parcel|package|deliver|arrive|track|shipped|number"),
     "refund_request": Topic(
         Way.AGENT,
         r"refund|money|reimburse|charged|pa(y|id)( me)? back",
@@ -160,6 +160,8 @@ STATES = {
     "cancelled": "it was cancelled, and nothing will be charged",
     "delayed": "it is held up at the courier, and we are sorry for the wait",
 }
+LONGEST_WORD = 30
+LEAST_LETTERS = 0.7  # of a text: letters and spaces
 NOT_SENT_YET = ("placed", "paid", "packed")
 
 
@@ -191,3 +193,9 @@ def decision(intent: str, order: Order) -> str:
     if status == "returned":
         return f"The refund for order {number} is on its way and reaches you within five working days."
     return f"As soon as order {number} is back with us, the refund reaches you within five working days."
+
+
+def reads_like_language(text: str) -> bool:
+    """Whether a text can be one that a person reads: mostly letters, in words of a believable length."""
+    letters = sum(char.isalpha() or char.isspace() for char in text)
+    return letters >= LEAST_LETTERS * len(text) and all(len(word) <= LONGEST_WORD for word in text.split())

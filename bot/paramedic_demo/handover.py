@@ -54,7 +54,6 @@ class HumanQueue:
 
     def __init__(self, path: str = ":memory:", *, most: int = 1000, clock: Callable[[], float] = time.time) -> None:
         self._book = sqlite3.connect(path, check_same_thread=False, timeout=BUSY_S)
-        self._book.execute("PRAGMA journal_mode=WAL")
         self._book.execute(TABLE)
         self._book.commit()
         self._waiting: asyncio.Queue[tuple[Ticket, asyncio.Future[None]]] = asyncio.Queue(most)
@@ -109,7 +108,7 @@ class HumanQueue:
             try:
                 await asyncio.to_thread(self._insert, [ticket for ticket, _ in batch])
                 tell((written for _, written in batch), None)
-            except sqlite3.Error as error:
+            except Exception as error:
                 tell((written for _, written in batch), error)
             finally:
                 for _ in batch:
@@ -120,7 +119,7 @@ class HumanQueue:
             self._book.executemany(INSERT, [asdict(ticket) for ticket in tickets])
 
 
-def tell(waiting: "Iterable[asyncio.Future[None]]", error: sqlite3.Error | None) -> None:
+def tell(waiting: "Iterable[asyncio.Future[None]]", error: Exception | None) -> None:
     """Give those who wait the outcome, unless they have left."""
     for written in waiting:
         if written.done():

@@ -16,6 +16,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from paramedic_demo.intents import DATA, MODEL_FILE, IntentModel, features
 
@@ -38,7 +39,8 @@ def fit(texts: Sequence[str], intents: Sequence[str]) -> Any:
         TfidfVectorizer(analyzer=features, sublinear_tf=True), LogisticRegression(C=PENALTY_INVERSE, max_iter=1000)
     )
     calibrated = CalibratedClassifierCV(model, method="temperature", ensemble=False, cv=FOLDS)
-    return calibrated.fit(texts, intents)
+    with threadpool_limits(1):  # a problem this small gets slower with threads, twelve times on two busy cores
+        return calibrated.fit(texts, intents)
 
 
 def model_of(fitted: Any) -> IntentModel:

@@ -1,6 +1,8 @@
 """The HTTP side of the front door: POST /chat for customers, and the memory of their conversations.
 
-{"conversation", "message"} --> + turn number, + last turns --> a bot in some zone --> reply, remembered here
+    {"conversation", "message"} --> + turn number, + last turns --> a bot in some zone --> reply, remembered here
+
+Since the last turns travel with each message, a conversation outlives the bot that began it.
 """
 
 import logging
@@ -17,7 +19,7 @@ from starlette.routing import Route
 
 from paramedic_demo.front_door.spread import Spread
 from paramedic_demo.memory import Memory, Turn
-from paramedic_demo.support_bot.wire import Ask, apologise
+from paramedic_demo.support_bot.wire import Ask, apologise, told
 
 log = logging.getLogger("front-door")
 
@@ -35,12 +37,17 @@ class FrontDoor:
             return JSONResponse({"detail": [sentence(mistake) for mistake in error.errors()]}, 422)
         ask.turn = ask.turn or self._memory.count(ask.conversation) + 1
         try:
-            reply = await self._spread.send(self._with_history(ask))
+            reply, status = await self._spread.send(self._with_history(ask)), 200
         except Exception as error:
-            log.warning("turn %s of %r failed: %s: %s", ask.turn, ask.conversation, type(error).__name__, error)
-            return JSONResponse(apologise(ask, "").model_dump(), 502)
-        self._memory.add(ask.conversation, Turn(ask.message, str(reply["reply"]), str(reply["intent"])))
-        return JSONResponse(dict(reply))
+            log.warning("turn %s of %r failed: %s", ask.turn, ask.conversation, told(error))
+            reply, status = apologise(ask, "").model_dump(), 502
+        self._remember(ask, reply)
+        return JSONResponse(dict(reply), status)
+
+    def _remember(self, ask: Ask, reply: Mapping[str, Any]) -> None:
+        """What failed is remembered too: the customer has said it. A message that came again is not said twice."""
+        if ask.turn is not None and ask.turn > self._memory.count(ask.conversation):
+            self._memory.add(ask.conversation, Turn(ask.message, str(reply["reply"]), str(reply["intent"])))
 
     async def healthz(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -1,7 +1,9 @@
 """How a message reaches a bot: the plain call, and what an arm has to offer around it.
 
-app --> Spread --> spread_guarded: the SDK's Router, another zone when one fails     (arms platform and sdk)
-               \-> spread_bare: the zones in turn                                    (arm bare)
+    app --> Spread --> spread_guarded: the SDK's Router, another zone when one fails    (arms platform and sdk)
+                   --> spread_bare: the zones in turn                                   (arm bare)
+
+Both end in `post`.
 """
 
 from collections.abc import Mapping

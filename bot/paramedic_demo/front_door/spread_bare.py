@@ -1,6 +1,8 @@
-"""The arm `bare`: the zones in turn and a timeout of 30 s, as a first load balancer does it. No paramedic is imported.
+"""The arm `bare`: the zones in turn, as a first load balancer does it. No paramedic is imported.
 
-message 1 --> eu-1a,  message 2 --> eu-1b,  message 3 --> eu-1a ...      what fails has failed
+    message 1 --> eu-1a,  message 2 --> eu-1b,  message 3 --> eu-1a ...
+
+A timeout of 30 s, and what has failed has failed.
 """
 
 import itertools

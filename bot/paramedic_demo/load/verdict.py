@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from paramedic_demo.answers import reads_like_language
 from paramedic_demo.load.conversations import Need
 from paramedic_demo.load.plan import USER_S, Message
 
@@ -37,8 +38,6 @@ WORDS: Mapping[Need, str] = {
     Need.DISCOUNT: r"code|percent",
     Need.THANKS: r"welcome|pleasure|glad|have a good|anything else|again",
 }
-LONGEST_WORD = 30
-LEAST_LETTERS = 0.7  # of a text in a human language: letters and spaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,6 @@ def wrong_for(message: Message, body: Mapping[str, Any]) -> str:
     if message.need in ABOUT_AN_ORDER and message.order not in text:
         return "not about the order"
     return "" if re.search(WORDS[message.need], text, re.IGNORECASE) else "off topic"
-
-
-def reads_like_language(text: str) -> bool:
-    letters = sum(char.isalpha() or char.isspace() for char in text)
-    return letters >= LEAST_LETTERS * len(text) and all(len(word) <= LONGEST_WORD for word in text.split())
 
 
 def ends_well(text: str) -> bool:

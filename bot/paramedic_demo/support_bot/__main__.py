@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from paramedic_demo.support_bot.app import bot_app
 from paramedic_demo.support_bot.serve import serve
 from paramedic_demo.support_bot.wire import SettingError, Settings
 
@@ -20,6 +19,7 @@ VERSION = "1.0"
 
 
 def bare_bot(settings: Settings, zone: str) -> Any:
+    from paramedic_demo.support_bot.app import bot_app
     from paramedic_demo.support_bot.calls_bare import BareCalls
 
     return bot_app(BareCalls(settings), zone, settings.queue_file)
@@ -29,6 +29,7 @@ def guarded_bot(settings: Settings, zone: str) -> Any:
     """The bot with the SDK; imported here because the bare arm must not have it."""
     import paramedic
     from paramedic.asgi import Traced
+    from paramedic_demo.support_bot.app import bot_app
     from paramedic_demo.support_bot.calls_guarded import GuardedCalls
 
     paramedic.init(service="support-bot", version=VERSION, zone=zone)

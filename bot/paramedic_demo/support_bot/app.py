@@ -16,7 +16,7 @@ from paramedic_demo.intents import IntentModel
 from paramedic_demo.memory import Memory
 from paramedic_demo.support_bot.calls import Calls
 from paramedic_demo.support_bot.turns import SupportBot
-from paramedic_demo.support_bot.wire import Ask, Reply, apologise
+from paramedic_demo.support_bot.wire import Ask, Reply, apologise, told
 
 log = logging.getLogger("support-bot")
 
@@ -44,7 +44,7 @@ def bot_app(calls: ClosableCalls, zone: str, queue_file: str) -> FastAPI:
         try:
             return await bot.reply(ask)
         except Exception as error:
-            log.warning("turn %s of %r failed: %s: %s", ask.turn, ask.conversation, type(error).__name__, error)
+            log.warning("turn %s of %r failed: %s", ask.turn, ask.conversation, told(error))
             return JSONResponse(apologise(ask, zone).model_dump(), 502)
 
     @app.get("/queue")

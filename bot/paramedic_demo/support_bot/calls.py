@@ -1,8 +1,9 @@
 """What the bot calls, and the plain calls themselves; how an arm protects them stands in its own module.
 
-turns --> Calls --> calls_guarded: guards, deadlines, fallbacks      (arms platform and sdk)
-               \-> calls_bare: the call, and nothing around it       (arm bare)
-                          both --> Backends: openai client, HTTP client
+    turns --> Calls --> calls_guarded: guards, deadlines, fallbacks     (arms platform and sdk)
+                    --> calls_bare: the call, and nothing around it     (arm bare)
+
+Both use `Backends`: the openai client and an HTTP client.
 """
 
 from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from paramedic import Guard
-from paramedic_demo.answers import APOLOGY, NOBODY, Order
+from paramedic_demo.answers import APOLOGY, NOBODY, Order, reads_like_language
 from paramedic_demo.provider_models import cost_usd
 from paramedic_demo.support_bot.calls import Answer, Backends, Prompt, Unreachable, want_prompt
 from paramedic_demo.support_bot.wire import Settings
@@ -24,6 +24,10 @@ REMEMBERED_ORDERS, REMEMBERED_S = 500, 600.0
 
 class NoAnswer(LookupError):
     """This fallback has nothing that would truly answer."""
+
+
+class Garbled(ValueError):
+    """A model sent something that is no language."""
 
 
 class GuardedCalls:
@@ -91,6 +95,8 @@ class GuardedCalls:
         call.set("gen_ai.response.finish_reasons", [answer.finish or "none"])
         call.tokens(input=tokens_in, output=tokens_out)
         call.cost_usd(cost_usd(model, tokens_in, tokens_out))
+        if not reads_like_language(answer.text):
+            raise Garbled(f"{model} answered {answer.text[:40]!r}")
         return answer
 
 

@@ -19,7 +19,7 @@ class PastTurn(BaseModel):
 
 
 class Ask(BaseModel):
-    """One message of a customer. (conversation, turn) names it: sent twice, it is answered once."""
+    """One message of a customer. (conversation, turn) names it: sent again, it gets the same reply."""
 
     conversation: str = Field(min_length=1, max_length=100)
     message: str = Field(min_length=1, max_length=LONGEST_MESSAGE)
@@ -78,6 +78,11 @@ class Settings:
             api_key=env.get("DEMO_API_KEY", "demo-key"),
             queue_file=env.get("DEMO_QUEUE_FILE", ":memory:"),
         )
+
+
+def told(error: Exception) -> str:
+    """An error in one line of a log."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def url_of(name: str, env: Mapping[str, str]) -> str:
