@@ -207,9 +207,8 @@ class Act:
         self._parts.hub.put(command_of(action, now))
 
     def _renew(self, held: Mapping[str, ActionRow], now: float) -> None:
-        """Give fresh leases to what the bots hold, and write it down; not to what no bot has answered yet."""
-        applied = {command_id for command_id, action in held.items() if action.applied_at is not None}
-        due = [live for id, live in self._parts.hub.live().items() if id in applied and renewal_is_due(live, now)]
+        """Give fresh leases and write them down; a bot whose answer was lost answers again."""
+        due = [live for id, live in self._parts.hub.live().items() if id in held and renewal_is_due(live, now)]
         renewed = [live for live in (self._parts.hub.renew(live.command.id) for live in due) if live is not None]
         if renewed:
             with self._parts.store.writing(shown=False) as session:

@@ -49,7 +49,8 @@ class Schedule:
 
     def stop(self) -> None:
         """Wait for jobs that run; a message on its way takes five seconds at most."""
-        self._scheduler.shutdown(wait=True)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=True)
 
     def checkpoint(self) -> None:
         self._engine.checkpoint()

@@ -23,7 +23,10 @@ FILE = "paramedic.yaml"
 PREFIX = "PARAMEDIC_"
 # Read by other parts of paramedic; no setting of the platform, and no misspelling of one.
 OTHERS = frozenset(
-    PREFIX + name for name in ("URL", "TOKEN", "CONFIG", "OTLP", "ZONE", "SERVICE", "VERSION", "OFF", "DISABLED")
+    PREFIX + name
+    for name in (
+        "URL TOKEN CONFIG OTLP SERVICE ZONE VERSION DISABLED RECORD_CONTENT API_URL OPERATOR_TOKEN OPERATOR_NAME"
+    ).split()
 )
 
 

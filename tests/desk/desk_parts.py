@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from paramedic.contract.command import Ack, AckState, ActionKind, Target
-from paramedic_collector.windows import SCHEMAS, SeriesKey, WindowBatch
+from paramedic_collector.windows import KEYS, SCHEMAS, SeriesKey, WindowBatch
 from paramedic_detector.commands import CommandHub
 from paramedic_detector.desk import Desk
 from paramedic_detector.engine import Engine
@@ -66,39 +66,36 @@ def windows(ts: int, *, users: int = 10, hurt: int = 0, failing: int = 0) -> Win
     """A second of the demo: users -> front-door -> support-bot -> aurora."""
     op = [("front-door", "POST /chat", "server", "", "eu-1a", "", "1.0", users, hurt)]
     edges = [("front-door", "support-bot", "eu-1a", users, hurt), ("support-bot", "aurora", "", users, failing)]
-    return WindowBatch(
-        collector="c1",
-        sequence=ts,
-        watermark=ts + 1,
-        tables={
-            "op": _rows("op", [_row("op", ts, row) for row in op]),
-            "edge": _rows("edge", [_row("edge", ts, row) for row in edges]),
-        },
-    )
+    tables = {"op": rows("op", ts, op), "edge": rows("edge", ts, edges)}
+    return WindowBatch(collector="c1", sequence=ts, watermark=ts + 1, tables=tables)
 
 
-def _row(family: str, ts: int, row: tuple[object, ...]) -> dict[str, object]:
-    *key, count, bad = row
+Probes = Mapping[str, tuple[int, int]]  # by callee: how many of its calls are probes, and how many of those fail
+
+
+def rows(family: str, ts: int, wanted: Sequence[tuple[object, ...]], probes: Probes | None = None) -> pa.RecordBatch:
+    """Windows of one second: the parts of the key, then calls and failed calls."""
     schema = SCHEMAS[family]
-    names = schema.names[1 : 1 + len(key)]
+    full = [_row(family, ts, row, probes or {}) for row in wanted]
+    return pa.RecordBatch.from_pylist([{name: row.get(name) for name in schema.names} for row in full], schema=schema)
+
+
+def _row(family: str, ts: int, row: tuple[object, ...], probes: Probes) -> dict[str, object]:
+    *parts, count, bad = row
+    key = dict(zip(KEYS[family], parts, strict=True))
+    probing, failing = probes.get(str(key.get("callee", "")), (0, 0))
     return {
         "ts": ts,
-        **dict(zip(names, key, strict=True)),
+        **key,
         "count": count,
         "errors": [{"key": "503", "count": bad}] if bad else [],
         "refused": [],
-        "probes": 0,
-        "probe_errors": 0,
+        "probes": probing,
+        "probe_errors": failing,
         "useless": [],
         "duration": {"scale": 3, "zero": 0, "sum": 0.1, "index": [-20], "count": [count]},
         "exemplars": [],
     }
-
-
-def _rows(family: str, rows: Sequence[dict[str, object]]) -> pa.RecordBatch:
-    schema = SCHEMAS[family]
-    full = [{name: row.get(name) for name in schema.names} for row in rows]
-    return pa.RecordBatch.from_pylist(full, schema=schema)
 
 
 def alert(at: float, *, callee: str = "aurora", score: float = 20.0, signal: Signal = Signal.ERRORS) -> Alert:
