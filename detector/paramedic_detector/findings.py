@@ -3,6 +3,7 @@
 Finding (from the arrays) -> its last seconds one by one -> Alert, or None when it is over
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -55,25 +56,36 @@ class Finding:
     held: bool = False  # belongs to an open incident
 
 
-def alert_of(finding: Finding, table: SeriesTable, now: float) -> Alert | None:
+def alerts_of(findings: Sequence[Finding], table: SeriesTable, now: float) -> list[Alert]:
+    """The alerts of one step, the most surprising first; what is already over is left out."""
+    start = int(now) + 1 - LOOK_BACK_S
+    numbers = sorted({finding.number for finding in findings})
+    seconds = dict(zip(numbers, table.dense(numbers, start, LOOK_BACK_S), strict=True)) if numbers else {}
+    limits = {one.number: one.slow_bucket for one in findings if one.slow_bucket is not None}
+    slow = table.dense_slow(limits, start, LOOK_BACK_S) if limits else {}
+    found = [
+        _alert_of(one, seconds[one.number], slow.get(one.number) if one.signal is Signal.SLOW else None, table, now)
+        for one in findings
+    ]
+    return sorted((alert for alert in found if alert), key=lambda alert: -alert.score)
+
+
+def _alert_of(finding: Finding, seconds: Line, slow: Line | None, table: SeriesTable, now: float) -> Alert | None:
     """The alert, with onset and explanation; None when what was found is already over."""
-    end = int(now) + 1
     if finding.signal in (Signal.HANG, Signal.MISSING, Signal.SURGE):
         span_s = finding.value if finding.signal is Signal.HANG else finding.window_s
         return _alert(finding, table, now, onset=now - float(span_s or 0.0))
-    bad, good = _bad_and_good(finding, table, end - LOOK_BACK_S)
+    bad, good = _bad_and_good(finding, seconds, slow)
     if not _lasts(bad, good, finding):
         return None
     if finding.signal is Signal.SLOW and (bad > 0).sum() < SLOW_SPREAD_S:
         return None
-    return _alert(finding, table, now, onset=float(end - LOOK_BACK_S + _onset(bad, good, finding)))
+    return _alert(finding, table, now, onset=float(int(now) + 1 - LOOK_BACK_S + _onset(bad, good, finding)))
 
 
-def _bad_and_good(finding: Finding, table: SeriesTable, t0: int) -> tuple[Line, Line]:
-    seconds = table.dense([finding.number], t0, LOOK_BACK_S)[0]
-    if finding.slow_bucket is not None:
-        bad = table.dense_slow(finding.number, finding.slow_bucket, t0, LOOK_BACK_S)
-        return bad, np.maximum(seconds[:, Cell.COUNT] - bad, 0)
+def _bad_and_good(finding: Finding, seconds: Line, slow: Line | None) -> tuple[Line, Line]:
+    if slow is not None:
+        return slow, np.maximum(seconds[:, Cell.COUNT] - slow, 0)
     plus, minus = _BAD[finding.signal]
     bad = seconds[:, list(plus)].sum(axis=1) - seconds[:, list(minus)].sum(axis=1)
     if finding.signal is Signal.REFUSED:

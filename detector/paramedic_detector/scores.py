@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.baselines import Baselines, Flags
-from paramedic_detector.findings import Finding, alert_of
+from paramedic_detector.findings import Finding, alerts_of
 from paramedic_detector.series import CALL_FAMILIES, SeriesTable
 from paramedic_detector.slots import BUCKETS, Cell
 from paramedic_detector.tails import surprise
@@ -117,8 +117,7 @@ class Scorer:
         findings += self._hang(view, table)
         findings += self._missing(view, table)
         findings += self._surge(view)
-        alerts = [alert_of(finding, table, now) for finding in findings]
-        return sorted((alert for alert in alerts if alert), key=lambda alert: -alert.score)
+        return alerts_of(findings, table, now)
 
     # What a step sees
 

@@ -8,7 +8,7 @@ not depend on traffic. Series are numbered in the order of their first row and n
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,6 +39,8 @@ from paramedic_detector.values import Exemplar
 
 CALL_FAMILIES: Final = ("op", "edge", "callee")
 FRESH_S: Final = 90  # seconds that never fade: what scores look at, and some
+LEVELS_BACK: Final = 10  # slots in which a level that was said still counts as the last
+RESOLUTION: Final = 12  # a folded slot is at most this part of its age long, while that is enough
 EXEMPLARS_S: Final = 20  # seconds whose exemplars are kept
 STALE_COLLECTOR_S: Final = 10  # a collector this far behind the others no longer holds the watermark back
 _SEPARATOR: Final = "\x1f"
@@ -169,14 +171,18 @@ class SeriesTable:
             self._fold()
 
     def _fold(self) -> None:
-        """Add neighbours together, each slot at most once: the resolution halves."""
-        folded: list[Slot] = []
-        for slot in self._faded:
-            if folded and len(folded) % 2 and folded[-1].span_s <= slot.span_s:
-                folded[-1].absorb(slot)
+        """Add neighbours together where that costs little resolution for their age; else the two shortest."""
+        newest, folded = self._faded[-1].ts + FRESH_S, self._faded[:1]
+        for slot in self._faded[1:]:
+            before = folded[-1]
+            if slot.ts + slot.span_s - before.ts <= max(2.0, (newest - slot.ts) / RESOLUTION):
+                before.absorb(slot)
             else:
                 folded.append(slot)
-        self._faded = folded if len(folded) < len(self._faded) else self._faded[1:]
+        if len(folded) == len(self._faded):
+            at = min(range(1, len(folded)), key=lambda place: folded[place - 1].span_s + folded[place].span_s)
+            folded[at - 1].absorb(folded.pop(at))
+        self._faded = folded
 
     # What goes out
 
@@ -248,14 +254,19 @@ class SeriesTable:
             np.add.at(grid.reshape(-1), place_of, cells.amount[mine])
         return grid
 
-    def dense_slow(self, number: int, bucket: int, t0: int, seconds: int) -> NDArray[np.float32]:
-        """(seconds,) calls of one series slower than a duration bucket."""
-        slow = np.zeros(seconds, np.float32)
+    def dense_slow(self, limits: Mapping[int, int], t0: int, seconds: int) -> dict[int, NDArray[np.float32]]:
+        """(seconds,) for each series, its calls slower than the duration bucket that is given for it."""
+        limit = np.full(self.size, BUCKETS, np.int32)
+        place = np.zeros(self.size, np.int64)
+        for row, (number, bucket) in enumerate(limits.items()):
+            limit[number], place[number] = bucket, row
+        grid = np.zeros((len(limits), seconds), np.float32)
         for slot in self.slots(t0, t0 + seconds):
             found = slot.details
-            mine = (found.idx == number) & (found.code > bucket) & (found.code < BUCKETS)
-            slow[max(0, slot.ts - t0)] += found.amount[mine].sum()
-        return slow
+            mine = (found.code < BUCKETS) & (found.code > limit[found.idx])
+            sums = np.bincount(place[found.idx[mine]], found.amount[mine], len(limits))
+            grid[:, max(0, slot.ts - t0)] += sums.astype(np.float32)
+        return dict(zip(limits, grid, strict=True))
 
     def exemplars(self, number: int, most: int = 4) -> tuple[Exemplar, ...]:
         """The most telling recent spans of a series: failed before useless before the rest, the newest first."""
@@ -304,7 +315,7 @@ class SeriesTable:
 
     @staticmethod
     def _last_levels(mine: NDArray[np.bool_], slots: list[Slot]) -> tuple[float | None, float | None]:
-        for slot in reversed(slots):
+        for slot in slots[: -LEVELS_BACK - 1 : -1]:
             cells = _of(mine, [slot.cells])
             if (cells.code == Cell.IN_FLIGHT_SAID).any():
                 idx, age = slot.oldest
@@ -385,7 +396,8 @@ def _stands_for(pattern: SeriesKey, key: SeriesKey) -> bool:
 
 
 def _of(mine: NDArray[np.bool_], parts: list[Triples]) -> Triples:
-    return joined([part.pick(mine[part.idx]) for part in parts])
+    whole = joined(parts)
+    return whole.pick(mine[whole.idx])
 
 
 def _channel(details: Triples, channel: int) -> NDArray[np.float64]:

@@ -181,7 +181,8 @@ def _probes_by_second(
     seconds = max(1, int(now) + 1 - start)
     numbers = [int(number) for number in table.matching(key)]
     grid = table.dense(numbers, start, seconds).sum(axis=0)
-    slow = sum((table.dense_slow(number, limit, start, seconds) for number in numbers), np.zeros(seconds, np.float32))
+    lines = table.dense_slow(dict.fromkeys(numbers, limit), start, seconds).values()
+    slow = sum(lines, np.zeros(seconds, np.float32))
     bad = np.minimum(grid[:, Cell.PROBES], grid[:, Cell.PROBE_ERRORS] + grid[:, Cell.USELESS] + slow)
     return grid[:, Cell.PROBES] - bad, bad
 
