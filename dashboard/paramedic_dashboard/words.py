@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from paramedic_dashboard.contact.answers import Action, Summary
 
+PERCENT = "\N{NO-BREAK SPACE}%"
 STALE_S = 15.0  # data this old is no longer "live"
 
 
@@ -71,16 +72,16 @@ def percent(ratio: float | None) -> str:
     if ratio is None:
         return "no data"
     if ratio in (0.0, 1.0):
-        return f"{ratio * 100:.0f} %"
+        return f"{ratio * 100:.0f}{PERCENT}"
     shown = f"{ratio * 100:.2f}" if ratio > 0.99 or ratio < 0.01 else f"{ratio * 100:.1f}"
     if float(shown) >= 100:
-        return "> 99.99 %"
-    return "< 0.01 %" if float(shown) <= 0 else f"{shown.rstrip('0').rstrip('.')} %"
+        return f"> 99.99{PERCENT}"
+    return f"< 0.01{PERCENT}" if float(shown) <= 0 else f"{shown.rstrip('0').rstrip('.')}{PERCENT}"
 
 
 def sure(probability: float) -> str:
     """How sure; a diagnosis is never said to be certain."""
-    return f"{min(99, round(probability * 100))} %"
+    return f"{min(99, round(probability * 100))}{PERCENT}"
 
 
 def seconds(value: float | None) -> str:
@@ -113,7 +114,8 @@ def plain(text: str) -> str:
 
 
 def severity(incident: Summary) -> Badge:
-    tone = {1: Tone.CRITICAL, 2: Tone.RISK}.get(incident.severity, Tone.INFO)
+    over = incident.state == "resolved"
+    tone = Tone.INFO if over else {1: Tone.CRITICAL, 2: Tone.RISK}.get(incident.severity, Tone.INFO)
     return Badge(tone, f"SEV{incident.severity}")
 
 

@@ -76,8 +76,9 @@ class FakeApi:
         return _problem(404, f"no endpoint {method} {path}")
 
     def _list(self, query: dict[str, str]) -> Json:
-        state, start, size = query.get("state", ""), int(query.get("cursor", "0")), int(query.get("limit", "50"))
-        found = [summary(one) for one in self.world.incidents if state in ("", one["state"])]
+        states = [state for state in query.get("state", "").split(",") if state]
+        start, size = int(query.get("cursor", "0")), int(query.get("limit", "50"))
+        found = [summary(one) for one in self.world.incidents if not states or one["state"] in states]
         rest = start + size < len(found)
         return {"items": found[start : start + size], "next": str(start + size) if rest else None}
 

@@ -10,7 +10,14 @@ from fake_worlds import hostile, treated, waiting
 from playwright.sync_api import BrowserContext, Page, expect
 
 WAIT_MS = 20_000
-ADDRESSES = ("/", "/incidents?status=all", "/incident?id=INC-66", "/incident?id=INC-404")
+LOOKS = [
+    ("phone", "/"),
+    ("phone", "/incidents?status=all"),
+    ("phone", "/incident?id=INC-66"),
+    ("phone", "/incident?id=INC-404"),
+    ("desk", "/"),
+    ("desk", "/incident?id=INC-66"),
+]
 
 
 def visit(context: BrowserContext, url: str, *, watch: Callable[[Page], None] | None = None) -> Page:
@@ -24,8 +31,7 @@ def visit(context: BrowserContext, url: str, *, watch: Callable[[Page], None] | 
     return page
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-@pytest.mark.parametrize("device", ["phone", "desk"])
+@pytest.mark.parametrize(("device", "address"), LOOKS)
 def test_hostile_text_is_text_and_no_page_breaks(
     site: Site, request: pytest.FixtureRequest, device: str, address: str
 ) -> None:

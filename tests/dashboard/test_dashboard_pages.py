@@ -13,7 +13,11 @@ import paramedic_dashboard
 from paramedic_dashboard.parts import session
 
 APP = Path(paramedic_dashboard.__file__).with_name("app.py")
-PAGES = (("", {}), ("views/incidents.py", {"status": "all"}), ("views/incident.py", {"id": "INC-12"}))
+PAGES: tuple[tuple[str, dict[str, str]], ...] = (
+    ("", {}),
+    ("views/incidents.py", {"status": "all"}),
+    ("views/incident.py", {"id": "INC-12"}),
+)
 
 
 @pytest.fixture(autouse=True)

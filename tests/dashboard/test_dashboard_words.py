@@ -17,7 +17,9 @@ from paramedic_dashboard.paint.waterfall import culprits, in_order, waterfall
 from paramedic_dashboard.postmortem import postmortem
 from paramedic_dashboard.words import Badge, Tone
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def seen(world: World) -> Overview:
@@ -42,14 +44,14 @@ def test_a_length_of_time_is_said_shortly(seconds: float, told: str) -> None:
      (0.999999, "> 99.99 %"), (0.0000001, "< 0.01 %"), (0.1, "10 %")],
 )  # fmt: skip
 def test_a_share_is_said_plainly(ratio: float | None, told: str) -> None:
-    assert words.percent(ratio) == told
+    assert words.percent(ratio).replace("\N{NO-BREAK SPACE}", " ") == told
 
 
 @given(st.floats(0, 1))
 def test_only_all_is_100_percent_and_only_none_is_0(ratio: float) -> None:
     told = words.percent(ratio)
-    assert (told == "100 %") == (ratio == 1.0)
-    assert (told == "0 %") == (ratio == 0.0)
+    assert (told == "100\N{NO-BREAK SPACE}%") == (ratio == 1.0)
+    assert (told == "0\N{NO-BREAK SPACE}%") == (ratio == 0.0)
 
 
 @given(st.text())
@@ -66,20 +68,27 @@ def test_every_tone_has_its_own_sign() -> None:
 
 
 def test_the_headline_never_says_all_is_well_without_knowing_it() -> None:
-    blind = replace(seen(quiet()), data_at=NOW - timedelta(minutes=3))
-    assert overview.headline(seen(quiet()), NOW) == "Nothing needs you"
-    assert overview.headline(None, NOW) == "No contact with paramedic"
-    assert overview.headline(blind, NOW) == "Blind: no data for 3 min"
-    assert overview.headline(seen(empty()), NOW) == "Waiting for the first data"
-    assert overview.headline(seen(treated()), NOW) == "1 needs you now"
+    blind = replace(seen(quiet()), data_at=now() - timedelta(minutes=3))
+    assert overview.headline(seen(quiet()), now()) == "Nothing needs you"
+    assert overview.headline(None, now()) == "No contact with paramedic"
+    assert overview.headline(blind, now()) == "Blind: no data for 3 min"
+    assert overview.headline(seen(empty()), now()) == "Waiting for the first data"
+    assert overview.headline(seen(treated()), now()) == "1 needs you now"
+
+
+def test_the_headline_never_says_all_is_well_while_users_are_hurting() -> None:
+    hurting = replace(seen(quiet()), users=replace(seen(quiet()).users, success=0.6))
+    assert overview.headline(hurting, now()) == "Users are hurting"
+    busy = replace(hurting, in_hand=seen(waiting()).in_hand)
+    assert overview.headline(busy, now()) == "Users are hurting; paramedic is on it"
 
 
 def test_without_contact_or_fresh_data_no_badge_of_users_is_green() -> None:
     fresh, old = seen(treated()), seen(stale())
-    assert "pm-good" in overview.state_row(fresh, NOW, trusted=True)
-    assert "pm-good" not in overview.state_row(fresh, NOW, trusted=False)
-    assert "pm-good" not in overview.state_row(old, NOW, trusted=True)
-    assert "as of" in overview.users_sentence(old, NOW, trusted=True)
+    assert "pm-good" in overview.state_row(fresh, now(), trusted=True)
+    assert "pm-good" not in overview.state_row(fresh, now(), trusted=False)
+    assert "pm-good" not in overview.state_row(old, now(), trusted=True)
+    assert "as of" in overview.users_sentence(old, now(), trusted=True)
 
 
 @pytest.mark.parametrize("name", [name for name in WORLDS if name != "many"])
@@ -88,18 +97,18 @@ def test_no_text_of_anybody_becomes_markup(name: str) -> None:
     world = WORLDS[name]()
     over = seen(world)
     pieces = [
-        overview.state_row(over, NOW, trusted=True), overview.users_sentence(over, NOW, trusted=True),
-        overview.users_panel(over, False), overview.in_force_table(over.in_force, NOW),
+        overview.state_row(over, now(), trusted=True), overview.users_sentence(over, now(), trusted=True),
+        overview.users_panel(over, False), overview.in_force_table(over.in_force, now()),
         overview.noise_funnel(over.noise),
     ]  # fmt: skip
     for one in details(world):
         pieces += [
-            overview.card_head(one, one.waiting, NOW), overview.card_body(one, one.waiting),
-            overview.row_facts(one, NOW),
-            incident.chips(one, NOW, None), incident.verdict(one, None), incident.suspects(one.suspects),
-            incident.alerts(one.alert_list, NOW), incident.timeline(one.timeline, None), html.heading(one.title, 1),
+            overview.card_head(one, one.waiting, now()), overview.card_body(one, one.waiting),
+            overview.row_facts(one, now()),
+            incident.chips(one, now(), None), incident.verdict(one, None), incident.suspects(one.suspects),
+            incident.alerts(one.alert_list, now()), incident.timeline(one.timeline, None), html.heading(one.title, 1),
         ]  # fmt: skip
-        pieces += [incident.action_row(action, NOW) + incident.approval(action) for action in one.actions]
+        pieces += [incident.action_row(action, now()) + incident.approval(action) for action in one.actions]
         pieces += [waterfall(trace) for trace in one.traces]
     page = "".join(pieces)
     assert "<script" not in page
@@ -115,7 +124,7 @@ def test_a_postmortem_escapes_what_it_quotes() -> None:
 
 
 def test_a_postmortem_has_cause_action_and_timeline() -> None:
-    text = postmortem(details(treated())[0])
+    text = postmortem(details(treated())[0]).replace("\N{NO-BREAK SPACE}", " ")
     for part in ("aurora answers 503", "97 % likely", "Fail over support-bot away from aurora", "verified", "52.4 %"):
         assert part in text
 
@@ -160,6 +169,18 @@ def test_the_chart_marks_the_fault_the_action_and_its_verification() -> None:
     assert dashes[1][1]["coord"][0] == one.verified_at.timestamp() * 1000  # type: ignore[union-attr]
 
 
+def test_marks_that_lie_close_bear_numbers_so_that_names_do_not_overlap() -> None:
+    one = details(treated())[0]
+    close = tuple(
+        replace(one.evidence.marks[0], at=one.onset_at + timedelta(seconds=n), text=f"step {n}") for n in (1, 4)
+    )
+    crowded = replace(one, evidence=replace(one.evidence, marks=close))
+    dashes = evidence.chart(crowded, dark=False)["series"][0]["markLine"]["data"]
+    assert [dash["name"] for dash in dashes[:2]] == ["1", "2"]
+    assert "1 step 1" in evidence.legend_sentence(crowded)
+    assert "2 step 4" in evidence.legend_sentence(crowded)
+
+
 def test_lines_of_one_name_in_two_panels_have_names_of_their_own() -> None:
     names = [series["name"] for series in evidence.chart(details(treated())[0], dark=False)["series"]]
     assert len(set(names)) == len(names) == 5
@@ -175,7 +196,7 @@ def test_a_panel_without_a_value_says_so() -> None:
 
 def test_what_is_approved_is_said_exactly() -> None:
     action = details(waiting())[0].actions[0]
-    told = incident.approval(action)
+    told = incident.approval(action).replace("\N{NO-BREAK SPACE}", " ")
     for part in ("Fail over front-door away from support-bot in eu-1b", "90 %", "10 %", "lease", action.rule):
         assert part in told
 

@@ -10,11 +10,12 @@ The API sends the same series that it judged by, so picture and verdict cannot c
 from datetime import datetime
 from typing import Any
 
-from paramedic_dashboard.contact.answers import Evidence, Incident, Line, Panel
+from paramedic_dashboard.contact.answers import Evidence, Incident, Line, Mark, Panel
 from paramedic_dashboard.words import clock
 
 Json = dict[str, Any]
 PANEL_PX, GAP_PX, TOP_PX, BOTTOM_PX = 92, 44, 46, 30
+MOST_MARKS = 9
 DASHES = ("solid", "dashed", "dotted")  # lines of one panel differ in more than colour
 
 LIGHT = {
@@ -51,7 +52,7 @@ def chart(incident: Incident, *, dark: bool) -> Json:
         "tooltip": {"trigger": "axis", "confine": True, "valueFormatter": "%.3g"},
         "title": [_title(panel, i, look) for i, panel in enumerate(evidence.panels)],
         "legend": [_legend(panel, i, look) for i, panel in enumerate(evidence.panels) if len(panel.lines) > 1],
-        "grid": [{"left": 46, "right": 14, "top": _top(i), "height": PANEL_PX} for i in places],
+        "grid": [_grid(i) for i in places],
         "xAxis": [_time_axis(i, begins, ends, last=i == places[-1], look=look) for i in places],
         "yAxis": [_value_axis(i, panel, look) for i, panel in enumerate(evidence.panels)],
         "series": [
@@ -79,9 +80,8 @@ def legend_sentence(incident: Incident) -> str:
     if incident.acted_at and incident.verified_at:
         parts.append(f"Blue bar: verification, {clock(incident.acted_at)}–{clock(incident.verified_at)}.")
     if evidence.marks:
-        parts.append(
-            "Dashed: " + ", ".join(f"{_short(mark.text, 40)} {clock(mark.at)}" for mark in evidence.marks) + "."
-        )
+        shown = enumerate(evidence.marks[:MOST_MARKS], 1)
+        parts.append(f"Dashed: {', '.join(f'{n} {_short(mark.text, 60)} {clock(mark.at)}' for n, mark in shown)}.")
     return " ".join([*parts, "A broken line is no data."])
 
 
@@ -103,6 +103,11 @@ def _scale(panel: Panel) -> float:
 
 def _top(place: int) -> int:
     return TOP_PX + place * (PANEL_PX + GAP_PX)
+
+
+def _grid(place: int) -> Json:
+    """All panels exactly above each other: none may shrink to make room for its labels."""
+    return {"left": 46, "right": 18, "top": _top(place), "height": PANEL_PX, "outerBoundsMode": "none"}
 
 
 def _span(evidence: Evidence) -> tuple[float | None, float | None]:
@@ -205,7 +210,7 @@ def _marks(incident: Incident, ends: float | None, first: bool, look: Json) -> J
     """Shades and dashes, the same in every panel; only the first has their names."""
     evidence = incident.evidence
     label = {"show": first, "formatter": "{b}", "color": look["text"], "fontSize": 11, "distance": 3}
-    dashes: list[Any] = [{"xAxis": _ms(mark.at), "name": _short(mark.text)} for mark in evidence.marks[:6]]
+    dashes: list[Any] = [{"xAxis": _ms(mark.at), "name": name} for mark, name in _named(evidence)]
     return {
         "markArea": {"silent": True, "data": [shade] if (shade := _shade(evidence, ends, look)) else []},
         "markLine": {
@@ -216,6 +221,15 @@ def _marks(incident: Incident, ends: float | None, first: bool, look: Json) -> J
             "data": dashes + ([check] if (check := _check(incident, look)) else []),
         },
     }
+
+
+def _named(evidence: Evidence) -> list[tuple[Mark, str]]:
+    """Each mark with its name where there is room for it, else with its number; the legend has both."""
+    marks = evidence.marks[:MOST_MARKS]
+    begins, ends = _span(evidence)
+    room_s = ((ends or 0) - (begins or 0)) / 1000 * 0.3
+    lonely = [all(abs((a.at - b.at).total_seconds()) > room_s for b in marks if b is not a) for a in marks]
+    return [(mark, _short(mark.text) if lonely[n] else str(n + 1)) for n, mark in enumerate(marks)]
 
 
 def _shade(evidence: Evidence, ends: float | None, look: Json) -> list[Json] | None:

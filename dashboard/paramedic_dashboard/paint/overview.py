@@ -39,6 +39,8 @@ def headline(overview: Overview | None, now: datetime) -> str:
         return "Waiting for the first data"
     if is_stale(overview.data_at, now):
         return f"Blind: no data for {since(overview.data_at, now)}"
+    if users_tone(overview.users.success) is Tone.CRITICAL:
+        return "Users are hurting; paramedic is on it" if overview.in_hand else "Users are hurting"
     return "Nothing needs you"
 
 
@@ -143,4 +145,6 @@ def _ratio(noise: Noise) -> str:
         return "Nobody was messaged."
     if not noise.raw_alerts:
         return "The usual rules would have been silent."
+    if noise.raw_alerts < noise.notifications:
+        return f"{noise.notifications / noise.raw_alerts:.1f} messages for each raw alert."
     return f"{noise.raw_alerts / noise.notifications:.1f} raw alerts for each message that was sent."

@@ -112,7 +112,7 @@ def _label(span: Span, look: str) -> str:
 def _facts(span: Span) -> str:
     """What an LLM call says about itself: provider, model, attempt, first token, tokens, cost."""
     has = span.attributes
-    told = [form.format(has[name]) for name, form in LLM_FACTS if has.get(name)]
+    told = [form.format(has[name]) for name, form in LLM_FACTS if has.get(name) not in (None, "", "0")]
     into, out = has.get("gen_ai.usage.input_tokens"), has.get("gen_ai.usage.output_tokens")
     if into or out:
         told.append(f"{into or '?'}→{out or '?'} tokens")

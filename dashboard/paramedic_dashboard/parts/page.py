@@ -47,11 +47,11 @@ def _stale(contact: Seen[Version], now: datetime) -> Markup | None:
     data_at = contact.value.data_at
     if not is_stale(data_at, now):
         return None
-    text = f"The newest are from {clock(data_at)} UTC: either the bots stopped sending, or the collector receives none."
+    text = f"The newest are from {clock(data_at)} UTC: the bots or the collector stopped; `paramedic doctor` looks."
     return banner(Tone.RISK, f"No new data for {since(data_at, now)}.", text)
 
 
 def _stopped(overview: Overview | None) -> Markup | None:
     if overview is None or not overview.stopped:
         return None
-    return banner(Tone.RISK, "Global stop is on.", "Paramedic only watches; it sends no command until it is released.")
+    return banner(Tone.RISK, "Global stop is on.", "Paramedic only watches; `paramedic stop --off` lets it act again.")

@@ -191,11 +191,22 @@ def _bar(incident: Incident, off: bool) -> None:
             _bar_button("Approve", "fact_check", off, primary=True, ask=("approve", waiting.id))
             _bar_button("Reject", "block", off, ask=("reject", waiting.id))
         elif incident.acknowledged_at is None:
-            st.button(
-                "Ack", key="ack", type="primary", icon=":material/check:", width="stretch", disabled=off,
-                help=page.BUTTONS_OFF if off else None, on_click=writes.acknowledge, args=(incident,),
-            )  # fmt: skip
+            _ack_button(incident, off)
         _bar_button("Resolve", "task_alt", off, ask=("resolve", incident.id))
+
+
+def _ack_button(incident: Incident, off: bool) -> None:
+    st.button(
+        "Ack",
+        key="ack",
+        type="primary" if incident.needs_you else "secondary",
+        icon=":material/check:",
+        width="stretch",
+        disabled=off,
+        help=page.BUTTONS_OFF if off else None,
+        on_click=writes.acknowledge,
+        args=(incident,),
+    )
 
 
 def _bar_button(label: str, icon: str, off: bool, *, ask: tuple[str, str], primary: bool = False) -> None:

@@ -10,10 +10,9 @@ from paramedic_dashboard.parts.live import follow
 from paramedic_dashboard.words import freshness, plural
 
 POLL_S, OLDEST_S = 5.0, 30.0
-# Words of the address too: /incidents?status=needs+you. What is asked of the API for each; an incident that is
-# not resolved is in one of three states.
-UNRESOLVED = ("open", "acknowledged", "mitigated")
-STATES = {"open": UNRESOLVED, "needs you": UNRESOLVED, "resolved": ("resolved",), "all": ("",)}
+# Words of the address too, /incidents?status=needs+you, and the states that the API is asked for.
+UNRESOLVED = "open,acknowledged,mitigated"
+STATES = {"open": UNRESOLVED, "needs you": UNRESOLVED, "resolved": "resolved", "all": ""}
 NOTHING = {
     "open": "Nothing is open.",
     "needs you": "Nothing needs you.",
@@ -54,23 +53,18 @@ def _head() -> None:
 
 def _found(status: str) -> tuple[list[Summary], bool, str]:
     """The incidents of this status, newest first; whether there are more; what went wrong."""
-    pages = [answer for state in STATES[status] for answer in _pages(state, _wanted(status))]
-    items = {one.id: one for answer in pages if answer.value for one in answer.value.items}
-    newest_first = sorted(items.values(), key=lambda one: one.opened_at, reverse=True)
+    pages = _pages(STATES[status], _wanted(status))
+    found = [one for answer in pages if answer.value for one in answer.value.items]
     if status == "needs you":
-        newest_first = [one for one in newest_first if one.needs_you]
-    more = any(answer.value and answer.value.next for answer in pages[-1:])
-    return newest_first, more, next((answer.trouble for answer in pages if not answer.ok), "")
+        found = [one for one in found if one.needs_you]
+    last = pages[-1].value
+    return found, bool(last and last.next), next((answer.trouble for answer in pages if not answer.ok), "")
 
 
 def _pages(state: str, wanted: int) -> list[Seen[IncidentList]]:
-    pages, cursor = list[Seen[IncidentList]](), ""
-    while len(pages) < wanted:
-        pages.append(session.reader().incidents(state, cursor))
-        last = pages[-1].value
-        if last is None or not last.next:
-            break
-        cursor = last.next
+    pages = [session.reader().incidents(state)]
+    while len(pages) < wanted and (last := pages[-1].value) and last.next:
+        pages.append(session.reader().incidents(state, last.next))
     return pages
 
 
