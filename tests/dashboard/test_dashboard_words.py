@@ -177,8 +177,8 @@ def test_marks_that_lie_close_bear_numbers_so_that_names_do_not_overlap() -> Non
     crowded = replace(one, evidence=replace(one.evidence, marks=close))
     dashes = evidence.chart(crowded, dark=False)["series"][0]["markLine"]["data"]
     assert [dash["name"] for dash in dashes[:2]] == ["1", "2"]
-    assert "1 step 1" in evidence.legend_sentence(crowded)
-    assert "2 step 4" in evidence.legend_sentence(crowded)
+    assert "(1) step 1" in evidence.legend_sentence(crowded)
+    assert "(2) step 4" in evidence.legend_sentence(crowded)
 
 
 def test_lines_of_one_name_in_two_panels_have_names_of_their_own() -> None:

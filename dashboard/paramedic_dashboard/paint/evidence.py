@@ -81,7 +81,7 @@ def legend_sentence(incident: Incident) -> str:
         parts.append(f"Blue bar: verification, {clock(incident.acted_at)}–{clock(incident.verified_at)}.")
     if evidence.marks:
         shown = enumerate(evidence.marks[:MOST_MARKS], 1)
-        parts.append(f"Dashed: {', '.join(f'{n} {_short(mark.text, 60)} {clock(mark.at)}' for n, mark in shown)}.")
+        parts.append(f"Dashed: {', '.join(f'({n}) {_short(mark.text, 60)} {clock(mark.at)}' for n, mark in shown)}.")
     return " ".join([*parts, "A broken line is no data."])
 
 

@@ -62,7 +62,8 @@ def _done(incident: Incident) -> Markup:
     if not incident.done:
         return Markup("nothing yet; one action waits for you") if waiting else Markup("nothing")
     verified = verification(incident)
-    change = "" if "%" in incident.done else _before_after(incident.actions)
+    says_so = "->" in incident.done or "→" in incident.done
+    change = "" if says_so else _before_after(incident.actions)
     return Markup("{} {} {}").format(incident.done, change, badge(verified) if verified else "")
 
 
