@@ -1,6 +1,6 @@
 """The engine: windows in, one round through the stages every half second, commands and messages out.
 
-    bus -> merge -> score -> rules -> group -> diagnose -> decide -> act -> verify -> close -> describe -> tell
+    bus -> merge -> score -> rules -> group -> diagnose -> decide -> act -> verify -> close -> tell
 
 `pipeline` builds the list and is the place to read it. Whatever must survive is in the store before anything
 leaves the process; what a stage could not do now, because the store is locked or a person was faster, the next
@@ -18,7 +18,7 @@ from paramedic_collector.bus import Bus
 from paramedic_collector.windows import WindowBatch
 from paramedic_detector.engine_cases import Diagnose, Exemplars, Group
 from paramedic_detector.engine_parts import Parts, Stage, Tick
-from paramedic_detector.engine_tell import Describe, Tell
+from paramedic_detector.engine_tell import Describe, PutAway, Tell
 from paramedic_detector.engine_treat import Act, Decide, renewal_is_due
 from paramedic_detector.engine_verify import Close, Verify
 from paramedic_detector.engine_watch import CountRules, Merge, Score, still_open
@@ -45,6 +45,7 @@ def pipeline(parts: Parts) -> list[Stage]:
         Close(parts),
         Describe(parts),
         Tell(parts),
+        PutAway(parts),
     ]
 
 
@@ -85,7 +86,7 @@ class Engine:
         """
         with self.parts.store.reading() as session:
             self.parts.hub.stop(records.desk(session).stopped)
-            self._last = Tick(now=self._clock(), cases=tuple(incidents.open_cases(session)))
+            self._last = Tick(now=self._clock(), cases=tuple(incidents.unfinished_cases(session)))
         Act(self.parts)(self._last)
 
     def run(self, bus: Bus) -> None:
@@ -136,7 +137,7 @@ class Engine:
             self._stage_failures[stage.name] += 1
             log.exception("stage %s failed; the other stages go on", stage.name)
             return tick
-        if stage.name == "tell":
+        if stage is self.stages[-1]:
             self._store_works(tick.now)
         return done
 

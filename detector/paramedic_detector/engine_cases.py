@@ -8,6 +8,7 @@ from sqlmodel import Session
 from paramedic_detector import words
 from paramedic_detector.actions import in_force, undecided
 from paramedic_detector.engine_parts import Parts, Tick, target_of
+from paramedic_detector.engine_watch import still_open
 from paramedic_detector.evidence_traces import trace_out
 from paramedic_detector.grouping import Opened, OpenIncident, Quiet, Updated
 from paramedic_detector.store import incidents, records
@@ -31,9 +32,9 @@ class Group:
 
     def __call__(self, tick: Tick) -> Tick:
         with self._parts.store.reading() as session:
-            cases = incidents.open_cases(session)
+            cases = incidents.unfinished_cases(session)
         changes = self._parts.judges.grouper.update(
-            [_open_incident(case) for case in cases], list(tick.alerts), self._parts.topology, tick.now
+            [_open_incident(case) for case in still_open(cases)], list(tick.alerts), self._parts.topology, tick.now
         )
         quiet: dict[int, float] = {}
         for change in changes:
@@ -45,7 +46,7 @@ class Group:
                 quiet[_number(change.id)] = change.since
         if any(not isinstance(change, Quiet) for change in changes):
             with self._parts.store.reading() as session:
-                cases = incidents.open_cases(session)
+                cases = incidents.unfinished_cases(session)
         return replace(tick, cases=tuple(cases), quiet_since=quiet)
 
     def _open(self, alerts: tuple[Alert, ...], now: float) -> None:
@@ -93,6 +94,8 @@ class Diagnose:
 
     def _case(self, case: Case, fresh: dict[str, Alert], now: float) -> Case:
         if any(in_force(a) or (undecided(a) and a.approved_at is not None) for a in case.actions):
+            return case
+        if case.incident.resolved_at is not None:
             return case
         newest = case.incident.last_alert_at
         alerts = [fresh.get(row.fingerprint) or alert_of(row) for row in case.alerts]

@@ -87,6 +87,7 @@ class Timing:
     quiet_s: float = 10.0  # without an alert and with nothing in force, before an incident is over
     settle_s: float = 5.0  # in which a diagnosis may still grow sure
     cooldown_s: float = 10.0  # after a recovery, in which alerts may still be about what was
+    fresh_s: float = 5.0  # without an alert, after which nothing new is begun
     approval_s: float = 900.0  # a proposal waits for a person
     stale_s: float = 300.0  # of quiet with an action in force, after which it is taken back
     resume_s: float = 300.0  # after the end of a lease, in which a restarted detector takes it up again

@@ -1,4 +1,4 @@
-"""Last stages: put the incident in words, and put what is worth it into the outbox."""
+"""Last stages: put the incident in words, put what is worth it into the outbox, and put away what is over."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ BENIGN = frozenset({Signal.SURGE, Signal.LOG, Signal.GAUGE})
 
 
 class Describe:
-    """Impact, severity, sentences; the charts too, once it is over."""
+    """Impact, severity, sentences."""
 
     name = "describe"
 
@@ -37,8 +37,6 @@ class Describe:
 
     def _case(self, case: Case, now: float) -> Case:
         values = self._impact(case, now) | worded(case, now, self._parts.timing.settle_s)
-        if case.incident.resolved_at is not None and case.incident.evidence is None:
-            values["evidence"] = {"panels": panels_of(self._parts, case, now)}
         if all(getattr(case.incident, name) == value for name, value in values.items()):
             return case
         try:
@@ -97,6 +95,29 @@ class Tell:
             for endpoint in self._parts.endpoints:
                 number = incidents.number_of(incident)
                 outbox.enqueue(session, incident=number, reason=due.value, endpoint=endpoint, body=body, now=now)
+
+
+class PutAway:
+    """Keeps the charts with an incident that is over: the last that is done for it, and the sign that it is."""
+
+    name = "put away"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, tick: Tick) -> Tick:
+        for case in tick.cases:
+            if case.incident.resolved_at is not None and case.incident.evidence is None:
+                self._keep(case, tick.now)
+        return tick
+
+    def _keep(self, case: Case, now: float) -> None:
+        panels = panels_of(self._parts, case, now)
+        try:
+            with self._parts.store.writing() as session:
+                session.get_one(IncidentRow, case.number).evidence = {"panels": panels}
+        except Moved:
+            return  # it was reopened at this moment
 
 
 def worded(case: Case, now: float, settle_s: float) -> dict[str, Any]:

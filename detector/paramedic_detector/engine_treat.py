@@ -58,7 +58,11 @@ class Decide:
             return case  # a person was faster; the next round looks again
 
     def _is_free(self, case: Case, now: float) -> bool:
-        """No treatment under way or in force, and none that was just taken back because the fault was over."""
+        """Still hurt, no treatment under way or in force, and none just taken back because the fault was over."""
+        if case.incident.resolved_at is not None:
+            return False
+        if case.incident.last_alert_at < now - self._parts.timing.fresh_s:
+            return False
         if any(life.in_force(a) or (life.undecided(a) and not life.waits_for_person(a)) for a in case.actions):
             return False
         recovered_at = max((a.recovered_at or 0.0 for a in case.actions), default=0.0)

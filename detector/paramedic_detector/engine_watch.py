@@ -1,5 +1,6 @@
 """First stages of the pipeline: merge the windows, score all series, count what the published rules would say."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from paramedic_collector.windows import SeriesKey
@@ -66,5 +67,5 @@ class CountRules:
         return replace(tick, raw_alerts=len(fired))
 
 
-def still_open(cases: tuple[Case, ...]) -> tuple[Case, ...]:
+def still_open(cases: Sequence[Case]) -> tuple[Case, ...]:
     return tuple(case for case in cases if case.incident.resolved_at is None)

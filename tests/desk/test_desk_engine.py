@@ -203,6 +203,17 @@ def test_seeing_nothing_is_not_quiet(room):
     assert room.case().incident.state == "resolved"
 
 
+def test_nothing_is_begun_for_a_fault_that_is_over(room):
+    room.policy.mode, room.policy.reason = Mode.TELL, Reason.NO_CALLER
+    room.fault()
+    room.tick()
+    room.heal()
+    room.tick(times=6)
+    room.policy.mode, room.policy.reason = Mode.ACT, Reason.CONFIDENT  # only now does a bot listen
+    room.tick()
+    assert room.states() == []
+
+
 def test_one_cause_is_one_incident_and_two_causes_are_two(room):
     room.fault(alert(room.clock.now), alert(room.clock.now, callee="orders"))
     room.tick(times=3)

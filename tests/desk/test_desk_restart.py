@@ -3,10 +3,11 @@
 import sqlite3
 
 import pytest
-from desk_parts import FAILOVER, MASTER, Clock, Room
+from desk_parts import FAILOVER, MASTER, Clock, Room, windows
 
 from paramedic.contract.command import SignedCommand
 from paramedic.contract.keys import command_key, service_secret
+from paramedic_detector.api.schemas import Write
 from paramedic_detector.engine_parts import Tick
 from paramedic_detector.store.store import StoreDown
 from paramedic_detector.values import Outcome
@@ -51,7 +52,7 @@ def test_killed_after_any_stage_of_the_first_round_it_treats_once_and_tells_once
         room.case(2)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["group", "act", "verify", "tell"])
 def test_killed_after_any_stage_while_a_path_is_handed_back_it_is_handed_back(room, stage):
     room.treat(Outcome.VERIFIED)
     room.heal()
@@ -64,6 +65,31 @@ def test_killed_after_any_stage_while_a_path_is_handed_back_it_is_handed_back(ro
     room.tick(seconds=4, times=5)
     assert room.case().incident.state == "resolved"
     assert notifications(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+
+
+@pytest.mark.parametrize("stage", ["close", "describe", "tell", "put away"])
+def test_killed_after_any_stage_of_the_last_round_it_is_closed_told_and_kept_once(room, stage):
+    room.treat(Outcome.VERIFIED)
+    room.heal()
+    room.verdict.recovered = True
+    room.tick(seconds=3, times=4)
+    while room.case().incident.state != "resolved":
+        room.engine.parts.vitals.table.add(windows(int(room.clock.now)))
+        run_until(room, stage)
+    room = room.restarted()
+    room.tick(times=2)
+    assert notifications(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+    assert room.case().incident.evidence is not None
+    assert sum("is over" in line for line in room.story()) == 1
+
+
+def test_what_a_person_resolves_is_told_and_kept_too(room):
+    room.treat(Outcome.VERIFIED)
+    room.heal()
+    room.desk.resolve(1, Write(version=room.case().incident.version, by="maya"))
+    room.tick()
+    assert notifications(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+    assert room.case().incident.evidence is not None
 
 
 def test_killed_between_writing_and_sending_the_command_goes_out_under_a_higher_version(room):

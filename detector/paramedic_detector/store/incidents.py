@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from paramedic.contract.command import Target
@@ -40,10 +41,9 @@ def number_of(row: IncidentRow | ActionRow) -> int:
     return row.number
 
 
-def open_cases(session: Session) -> list[Case]:
-    """All incidents that are not resolved, oldest first."""
-    unresolved = select(IncidentRow).where(col(IncidentRow.state) != IncidentState.RESOLVED).order_by(_number)
-    return cases_of(session, session.exec(unresolved).all())
+def unfinished_cases(session: Session) -> list[Case]:
+    """Incidents that are not resolved, or resolved and not yet put away with their charts; oldest first."""
+    return cases_of(session, session.exec(_UNFINISHED).all())
 
 
 def case_of(session: Session, number: int) -> Case | None:
@@ -181,3 +181,8 @@ def _new_alert(number: int, alert: Alert) -> AlertRow:
 
 
 _number = col(IncidentRow.number)
+_UNFINISHED = (
+    select(IncidentRow)
+    .where(or_(col(IncidentRow.state) != IncidentState.RESOLVED, col(IncidentRow.evidence).is_(None)))
+    .order_by(_number)
+)

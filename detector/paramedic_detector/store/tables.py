@@ -34,7 +34,7 @@ class Versioned:
 
 
 def _json(nullable: bool = False) -> Any:
-    return Column(JSON, nullable=nullable)
+    return Column(JSON(none_as_null=True), nullable=nullable)
 
 
 class DeskRow(Base, table=True):
@@ -88,7 +88,9 @@ class IncidentRow(Versioned, Base, table=True):
     bad_calls: int = 0
     callers_hurt: list[str] = Field(default_factory=list, sa_column=_json())
     traces: list[dict[str, Any]] = Field(default_factory=list, sa_column=_json())
-    evidence: dict[str, Any] | None = Field(default=None, sa_column=_json(nullable=True))
+    evidence: dict[str, Any] | None = Field(
+        default=None, sa_column=_json(nullable=True)
+    )  # kept last of all, at the end
     changed_at: float  # the last change of `version`: when, by whom, what
     changed_by: str = "paramedic"
     changed_how: str = "opened it"
