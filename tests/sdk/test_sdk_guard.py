@@ -338,6 +338,19 @@ def test_the_code_inside_writes_on_the_span(run, sink):
     assert told["gen_ai.response.time_to_first_chunk"] >= 0
 
 
+def test_only_the_first_token_counts(run, sink):
+    async def ask():
+        call = Guard.current()
+        call.first_token()
+        first = call.span.attributes["gen_ai.response.time_to_first_chunk"]
+        await asyncio.sleep(0.01)
+        call.first_token()
+        return first
+
+    first = run(Guard("llm").run(ask))
+    assert sink.spans[0].attributes["gen_ai.response.time_to_first_chunk"] == first
+
+
 def test_outside_a_call_everything_may_be_said_and_nothing_happens():
     call = Guard.current()
     call.set("a", 1)

@@ -339,11 +339,14 @@ def test_without_being_asked_no_call_is_let_go(run, clock, command, obey):
 def test_the_callers_cancellation_beats_letting_go(run, clock, command, obey):
     guard = Guard("llm", peer="aurora", clock=clock, fallbacks=[lambda: "light"])
 
+    cleaned = []
+
     async def stubborn():
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
             await asyncio.sleep(0.01)
+            cleaned.append(True)
             raise
 
     async def main():
@@ -356,6 +359,7 @@ def test_the_callers_cancellation_beats_letting_go(run, clock, command, obey):
         return call.cancelled()
 
     assert run(main())
+    assert cleaned, "the clean-up was not disturbed"
     assert guard.in_flight() == (0, 0.0)
 
 
@@ -378,3 +382,43 @@ def test_a_call_let_go_inside_the_callers_timeout_leaves_that_timeout_whole(run,
         return await call
 
     assert run(main()) == "light"
+
+
+def test_a_call_let_go_that_answers_all_the_same_is_no_cancelled_task(run, clock, command, obey, sink):
+    guard = Guard("llm", peer="aurora", clock=clock, fallbacks=[lambda: "light"])
+
+    async def stubborn():
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            return "own answer"
+
+    async def main():
+        async def caller():
+            answer = await guard.run(stubborn)
+            return answer, asyncio.current_task().cancelling()
+
+        call = asyncio.ensure_future(caller())
+        await asyncio.sleep(0)
+        obey(command("failover", peer="aurora", parameters={"abandon_after_s": 0}))
+        return await call
+
+    assert run(main()) == ("own answer", 0)
+    assert sink.spans[0].attributes["paramedic.decision"] == "allowed"
+
+
+def test_of_two_commands_for_one_path_the_smaller_probing_share_holds(run, clock, command, obey):
+    guard = Guard("llm", peer="aurora", clock=clock, draw=lambda: 0.5)
+    obey(command("trip_breaker", peer="aurora", probe_share=1.0))
+    assert run(guard.run(echo, "a probe")) == "a probe"
+    obey(command("trip_breaker", guard="llm", probe_share=0.1))
+    with pytest.raises(CommandRefused):
+        run(guard.run(echo, 1))
+
+
+def test_a_router_sends_one_probe_a_call(run, clock, command, obey, sink):
+    router = Router("bot", {"a": broken, "b": broken, "c": echo}, peer="bot", clock=clock, draw=lambda: 0.0)
+    obey(command("failover", peer="bot", zone="a", probe_share=1.0))
+    obey(command("failover", peer="bot", zone="b", probe_share=1.0))
+    assert run(router("c answers")) == "c answers"
+    assert [span.attributes["paramedic.peer.zone"] for span in sink.spans] == ["a", "c"]
