@@ -13,9 +13,11 @@ import httpx
 import pytest
 from demo_servers import World, bot, wait_until, world
 
+from paramedic.testing import MemorySink
 from paramedic_demo.answers import APOLOGY, ASK_NUMBER, TOPICS
 from paramedic_demo.orders_data import find_order, open_book
 from paramedic_demo.ports import free_ports
+from paramedic_demo.provider_models import cost_usd
 from paramedic_demo.support_bot.calls_bare import BareCalls
 from paramedic_demo.support_bot.calls_guarded import GuardedCalls
 
@@ -148,6 +150,7 @@ def test_the_order_of_the_conversation_is_remembered_and_not_that_of_another(gua
 
 def test_the_history_that_comes_along_is_believed_instead_of_its_own(guarded):
     """What a bot in another zone goes by after this one was killed."""
+    guarded.says(STATUS)
     history = [{"message": "where is my order 10300?", "reply": "On its way.", "intent": "order_status"}]
     assert "10300" in str(guarded.says("and when will my order arrive?", turn=2, history=history)["reply"])
     assert guarded.says("when will my order arrive?", turn=3, history=[])["reply"] == ASK_NUMBER
@@ -236,6 +239,50 @@ def test_what_is_no_message_is_refused_with_its_mistake(guarded, asked):
     response = httpx.post(f"{guarded.url}/chat", json=asked)
     assert response.status_code == 422
     assert response.json()["detail"]
+
+
+# What its guards record
+
+
+def spans(sink: MemorySink) -> list[tuple[str, dict[str, object]]]:
+    return [(span.name, dict(span.attributes or {})) for span in sink.spans]
+
+
+def test_a_model_call_is_recorded_with_its_tokens_its_cost_and_its_first_token(guarded):
+    with MemorySink() as sink:
+        guarded.says(SHIPPING)
+    ((name, seen),) = spans(sink)
+    assert (name, seen["service.peer.name"], seen["gen_ai.provider.name"]) == ("llm.primary", "aurora", "aurora")
+    assert (seen["gen_ai.operation.name"], seen["gen_ai.request.model"]) == ("chat", "aurora-large")
+    tokens = seen["gen_ai.usage.input_tokens"], seen["gen_ai.usage.output_tokens"]
+    assert min(tokens) > 10
+    assert seen["paramedic.cost"] == pytest.approx(cost_usd("aurora-large", *tokens))
+    assert 0 < seen["gen_ai.response.time_to_first_chunk"] < 20
+    assert seen["gen_ai.response.finish_reasons"] == ("stop",)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("empty", "empty"), ("cut", "cut")])
+def test_a_useless_answer_is_recorded_as_such_and_the_fallback_with_its_level(guarded, healthy, kind, wanted):
+    healthy.break_it("aurora", kind)
+    with MemorySink() as sink:
+        guarded.says(SHIPPING)
+    (primary, useless), (light, rescued) = spans(sink)
+    assert (primary, useless["paramedic.useless"], useless["paramedic.fallback.level"]) == ("llm.primary", wanted, 0)
+    assert (light, rescued["service.peer.name"], rescued["paramedic.fallback.level"]) == ("llm.light", "borealis", 1)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("rate_limit", "429"), ("auth", "401"), ("garbage", "JSONDecodeError")])
+def test_an_error_is_recorded_by_its_type(guarded, healthy, kind, wanted):
+    healthy.break_it("aurora", kind)
+    with MemorySink() as sink:
+        guarded.says(SHIPPING)
+    assert spans(sink)[0][1]["error.type"] == wanted
+
+
+def test_the_calls_of_an_agent_are_a_model_an_order_and_a_model(guarded):
+    with MemorySink() as sink:
+        guarded.says("please cancel my order 10234")
+    assert [name for name, _ in spans(sink)] == ["llm.primary", "orders", "llm.primary"]
 
 
 # The bare arm
