@@ -30,7 +30,7 @@ from paramedic_demo.scenario import Fault, Scenario
 
 TICK_S = 1.0
 USER_DEADLINE_S = 10.0  # the load generator's; its last answers may take this long
-READY_S = 60.0
+READY_S = 120.0  # a busy machine loads scikit-learn slowly
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from pathlib import Path
 from paramedic_cli.api import Api
 from paramedic_cli.errors import UserError
 from paramedic_cli.evidence import ActionSeen, Counts, IncidentSeen
-from paramedic_detector.api.schemas import ActionOut, IncidentDetail, Overview
+from paramedic_detector.api.schemas import ActionOut, IncidentDetail, IncidentSummary, Overview
+
+LOOK_AGAIN = 3  # looks
 
 
 class Witness:
@@ -28,13 +30,18 @@ class Witness:
         self.seen: dict[str, IncidentDetail] = {}
         self.silent_since: float | None = None
         self._api, self._messages, self._clock = api, messages, clock
+        self._looks = 0
         self._said: dict[str, IncidentDetail] = {}  # as it was when its fault was about to be healed
 
     def look(self) -> list[IncidentDetail]:
-        """The incidents that changed since the last look."""
+        """The incidents that changed since the last look, and every few looks those that are not over too.
+
+        A timeline may grow without a new version of its incident: what was told to whom, for example.
+        """
+        self._looks += 1
         try:
             overview = self._api.overview()
-            changed = [i for i in self._api.incidents() if self._is_news(i.id, i.version)]
+            changed = [i for i in self._api.incidents() if self._is_news(i)]
             details = [self._api.incident(i.id) for i in changed]
         except UserError:
             self.silent_since = self.silent_since or self._clock()
@@ -69,9 +76,10 @@ class Witness:
             notifications=self.messages(),
         )
 
-    def _is_news(self, incident_id: str, version: int) -> bool:
-        known = self.seen.get(incident_id)
-        return known is None or known.version != version
+    def _is_news(self, incident: IncidentSummary) -> bool:
+        known = self.seen.get(incident.id)
+        due = self._looks % LOOK_AGAIN == 0 and incident.state != "resolved"
+        return known is None or known.version != incident.version or due
 
 
 def incident_seen(said: IncidentDetail, now: IncidentDetail) -> IncidentSeen:
