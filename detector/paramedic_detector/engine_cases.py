@@ -95,8 +95,8 @@ class Diagnose:
     def _case(self, case: Case, fresh: dict[str, Alert], now: float) -> Case:
         if any(in_force(a) or (undecided(a) and a.approved_at is not None) for a in case.actions):
             return case
-        if case.incident.resolved_at is not None:
-            return case
+        if case.incident.mitigated_at is not None or case.incident.resolved_at is not None:
+            return case  # a treatment that worked has proved the diagnosis; what is seen since is its effect
         newest = case.incident.last_alert_at
         alerts = [fresh.get(row.fingerprint) or alert_of(row) for row in case.alerts]
         if not alerts or (case.diagnosis is not None and newest < now - RECENT_S):

@@ -1,5 +1,7 @@
 """The engine from alert to end, on a real store and a real hub, with scripted judges."""
 
+from dataclasses import replace
+
 import pytest
 from desk_parts import FAILOVER, START, TRIP, Clock, Room, alert
 
@@ -116,6 +118,18 @@ def test_alerts_that_linger_after_a_recovery_do_not_start_a_new_treatment(room):
     assert len(room.states()) == 1
     room.tick(times=12)
     assert len(room.states()) == 2, "but a fault that comes back is treated again"
+
+
+def test_what_is_seen_after_a_proven_treatment_does_not_change_the_diagnosis(room):
+    """The last hung calls end as time-outs long after the fault: they are its tail, not another fault."""
+    room.treat(Outcome.VERIFIED)
+    room.verdict.recovered = True
+    room.tick(times=3)
+    room.diagnoser.says = replace(room.diagnoser.says, fault_class="provider_slow", probability=0.5)
+    room.fault()
+    room.tick(times=2)
+    incident = room.case().incident
+    assert (incident.fault_class, incident.probability) == ("provider_outage", 0.95)
 
 
 def test_a_flapping_fault_makes_the_treatment_calmer(room):
