@@ -191,9 +191,10 @@ class Baselines:
     # Surviving a restart
 
     def checkpoint(self, keys: list[SeriesKey]) -> bytes:
-        arrays = {name: array[: len(keys)] for name, array in self._arrays.items()}
+        names = [str(key) for key in keys] if self._restored is None else list(self._restored)
+        arrays = {name: array[: len(names)] for name, array in self._arrays.items()}
         about = {"admitted_until": self.admitted_until, "started": self.started, "looked_until": self._looked_until,
-                 "series": [str(key) for key in keys]}  # fmt: skip
+                 "series": names}  # fmt: skip
         return pack("baselines", arrays, json.dumps(about))
 
     @classmethod

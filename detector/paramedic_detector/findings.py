@@ -4,7 +4,7 @@ Finding (from the arrays) -> its last seconds one by one -> Alert, or None when 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -76,11 +76,15 @@ def _alert_of(finding: Finding, seconds: Line, slow: Line | None, table: SeriesT
         span_s = finding.value if finding.signal is Signal.HANG else finding.window_s
         return _alert(finding, table, now, onset=now - float(span_s or 0.0))
     bad, good = _bad_and_good(finding, seconds, slow)
-    if not _lasts(bad, good, finding):
+    first, hit = _onset(bad, good, finding), np.flatnonzero(bad > 0)
+    if not len(hit) or (finding.signal is Signal.SLOW and len(hit) < SLOW_SPREAD_S):
         return None
-    if finding.signal is Signal.SLOW and (bad > 0).sum() < SLOW_SPREAD_S:
+    last = max(first, int(hit[-1]))
+    during = slice(first, last + 1)
+    exact = replace(finding, bad=float(bad[during].sum()), calls=float((bad + good)[during].sum()))
+    if not _lasts(exact, LOOK_BACK_S - 1 - last, float(good[last + 1 :].sum())):
         return None
-    return _alert(finding, table, now, onset=float(int(now) + 1 - LOOK_BACK_S + _onset(bad, good, finding)))
+    return _alert(exact, table, now, onset=float(int(now) + 1 - LOOK_BACK_S + first))
 
 
 def _bad_and_good(finding: Finding, seconds: Line, slow: Line | None) -> tuple[Line, Line]:
@@ -93,15 +97,10 @@ def _bad_and_good(finding: Finding, seconds: Line, slow: Line | None) -> tuple[L
     return bad, seconds[:, Cell.COUNT] - bad
 
 
-def _lasts(bad: Line, good: Line, finding: Finding) -> bool:
-    """Whether the last seconds still belong to it: so many good calls since would be too unlikely if it lasted."""
-    hit = np.flatnonzero(bad > 0)
-    if not len(hit):
-        return False
-    age_s = LOOK_BACK_S - 1 - int(hit[-1])
-    since = float(good[hit[-1] + 1 :].sum())
+def _lasts(finding: Finding, age_s: int, good_since: float) -> bool:
+    """Whether it goes on: so many good calls since the last bad one would be too unlikely if it did."""
     share = (finding.bad + 0.5) / (finding.calls + 1.0)
-    return age_s <= (OVER_AFTER_S if finding.held else FRESH_S) and (1.0 - share) ** since >= STILL_LIKELY
+    return age_s <= (OVER_AFTER_S if finding.held else FRESH_S) and (1.0 - share) ** good_since >= STILL_LIKELY
 
 
 def _onset(bad: Line, good: Line, finding: Finding) -> int:

@@ -23,8 +23,8 @@ STRONG: Final = 8.0  # from this score an alert opens an incident at once; below
 TWICE_S: Final = 0.4  # two steps are at least this far apart
 FORGET_S: Final = 4.0  # an alert seen once and not again within this is forgotten
 EARLIER_S: Final = 5.0  # a symptom may look this much older than its cause: long calls end late
-LEFT_OVER_S: Final = 4.0  # for this long after an incident closed, what alerts is what was seen before it closed
-REOPEN_S: Final = 12.0  # after this, the same trouble again is a new incident
+LEFT_OVER_S: Final = 3.0  # for this long after an incident closed, what alerts is what was seen before it closed
+REOPEN_S: Final = 8.0  # after this, the same trouble again is a new incident
 SAME_BLOW_S: Final = 10.0  # members of one peer that fall within this belong together
 OPENING: Final = frozenset(
     {
@@ -202,9 +202,12 @@ class Grouper:
     def _incident_of(
         self, peer: str, group: Sequence[Alert], open_incidents: Sequence[OpenIncident], topology: Topology, now: float
     ) -> OpenIncident | None:
-        recent = [incident for incident, _ in self._closed.values()]
-        for incident in (*open_incidents, *recent):
+        for incident in open_incidents:
             if _same_cause(peer, group, incident):
+                return incident
+        strongest = max(group, key=lambda alert: alert.score)
+        for incident, _ in self._closed.values():
+            if strongest.fingerprint in incident.fingerprints:
                 return incident
         for incident in open_incidents:
             if _symptom_of(peer, group, incident, topology, now):

@@ -50,7 +50,7 @@ class AlertRule:
         calls = sums.cell(Cell.COUNT, self.window_s)
         if self.measure == "down":
             usual = sums.cell(Cell.COUNT, 10 * self.window_s)
-            return (calls == 0) & (usual >= self.least_calls)
+            return np.asarray((calls == 0) & (usual >= self.least_calls))
         if self.measure == "p95_s":
             high = sums.quantile_s(0.95, self.window_s) > self.above
         elif self.measure == "burn":

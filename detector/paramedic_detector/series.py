@@ -268,6 +268,19 @@ class SeriesTable:
             grid[:, max(0, slot.ts - t0)] += sums.astype(np.float32)
         return dict(zip(limits, grid, strict=True))
 
+    def long_calls(self, numbers: Sequence[int], limit: int, t0: int, seconds: int) -> list[tuple[int, float, float]]:
+        """Calls slower than a duration bucket: in which second (from t0) they ended, how long they took, how many."""
+        mine = np.zeros(self.size + 1, bool)
+        mine[np.asarray(numbers, np.int32)] = True
+        found: list[tuple[int, float, float]] = []
+        for slot in self.slots(t0, t0 + seconds):
+            details = slot.details
+            long = details.pick(mine[details.idx] & (details.code > limit) & (details.code < BUCKETS))
+            took_s = upper_edge_s(long.code.astype(np.int64))
+            ended = max(0, slot.ts - t0)
+            found += [(ended, float(s), float(n)) for s, n in zip(took_s, long.amount, strict=True)]
+        return found
+
     def exemplars(self, number: int, most: int = 4) -> tuple[Exemplar, ...]:
         """The most telling recent spans of a series: failed before useless before the rest, the newest first."""
         found: list[tuple[int, Exemplar]] = []

@@ -162,12 +162,8 @@ def _probes(spec: ActionSpec, table: SeriesTable, applied_at: float, onset: floa
     if len(hit):
         shares.append(float(bad[: last + 1].sum() / (bad + good)[: last + 1].sum()))
     share = min(0.95, max(shares, default=0.5))
-    recovered = (
-        in_a_row >= PROBES_IN_A_ROW
-        and len(bad) - 1 - last > CLEAN_S
-        and (1 - share) ** in_a_row < STILL_SICK
-        and _is_quick(spec, table, onset, now)
-    )
+    clean = len(bad) - 1 - last > CLEAN_S
+    recovered = clean and in_a_row >= PROBES_IN_A_ROW and (1 - share) ** in_a_row < STILL_SICK
     failed = since.probe_errors + min(sum(since.useless.values()), since.probes - since.probe_errors)
     return Ratio(since.probes - failed, since.probes), recovered
 
@@ -175,32 +171,32 @@ def _probes(spec: ActionSpec, table: SeriesTable, applied_at: float, onset: floa
 def _probes_by_second(
     spec: ActionSpec, table: SeriesTable, limit: int, applied_at: float, now: float
 ) -> tuple[Line, Line]:
-    """Good and bad probes in each second; a probe that is slow, or of no use, is as bad as one that fails."""
+    """Good and bad probes in each second.
+
+    A probe that is slow, or of no use, is as bad as one that fails. A slow one stands where it began: it says nothing
+    about later probes; so does the one that is still in flight and overdue.
+    """
     start = int(max(applied_at, now - PROBES_LOOK_S))
     key = SeriesKey("edge", (spec.service, spec.target.peer or "*", spec.target.zone or "*"))
-    seconds = max(1, int(now) + 1 - start)
     numbers = [int(number) for number in table.matching(key)]
-    grid = table.dense(numbers, start, seconds).sum(axis=0)
-    lines = table.dense_slow(dict.fromkeys(numbers, limit), start, seconds).values()
-    slow = sum(lines, np.zeros(seconds, np.float32))
-    bad = np.minimum(grid[:, Cell.PROBES], grid[:, Cell.PROBE_ERRORS] + grid[:, Cell.USELESS] + slow)
-    return grid[:, Cell.PROBES] - bad, bad
+    grid = table.dense(numbers, start, max(1, int(now) + 1 - start)).sum(axis=0)
+    quick_bad, began = grid[:, Cell.PROBE_ERRORS] + grid[:, Cell.USELESS], np.zeros(len(grid), np.float32)
+    slow = np.zeros(len(grid), np.float32)
+    for ended, took_s, calls in table.long_calls(numbers, limit, start, len(grid)):
+        slow[ended] += calls
+        began[max(0, ended - round(took_s))] += calls
+    quick_bad = quick_bad - np.minimum(quick_bad, slow)
+    good = np.maximum(grid[:, Cell.PROBES] - quick_bad - slow, 0)
+    oldest_s = _edge(spec, table, now - 3, now + 1).oldest_s or 0.0
+    if oldest_s > float(upper_edge_s(limit)):
+        began[max(0, len(began) - 1 - round(oldest_s))] += 1
+    return good, quick_bad + began
 
 
 def _slow_bucket(usual: Totals) -> int:
     """Probes that take longer than nearly every call did before are slow."""
     half_s, most_s = usual.quantile_s(0.5), usual.quantile_s(0.98)
-    return BUCKETS - 1 if half_s is None or most_s is None else int(bucket_of(max(2 * half_s, most_s)))
-
-
-def _is_quick(spec: ActionSpec, table: SeriesTable, onset: float, now: float) -> bool:
-    """Whether the target's latest calls take about as long as they used to, and none hangs."""
-    usual = calls_to(spec.target, table, onset - USUAL_S, onset)
-    latest = calls_to(spec.target, table, now - 12, now + 1)
-    usual_s, high_s, latest_s = usual.quantile_s(0.5), usual.quantile_s(0.99), latest.quantile_s(0.5)
-    if usual_s is None or high_s is None or latest_s is None:
-        return True
-    return latest_s <= 2 * usual_s + 0.2 and (latest.oldest_s or 0.0) <= 1.5 * high_s + 1.0
+    return BUCKETS - 1 if half_s is None or most_s is None else int(bucket_of(max(2.5 * half_s, 1.3 * most_s)))
 
 
 def _sentence(

@@ -1,10 +1,11 @@
 """A desk without a store: the loop that walks from batches to incidents and commands, for tests in virtual time."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from judge_fleet import VirtualFleet
+
 from paramedic_detector.diagnosis import Diagnoser
-from paramedic_detector.grouping import Grouper, OpenIncident, Opened, Quiet, Updated
+from paramedic_detector.grouping import QUIET_S, Grouper, Opened, OpenIncident, Quiet, Updated
 from paramedic_detector.policy import Policy
 from paramedic_detector.rules import RuleSet
 from paramedic_detector.scores import Scorer
@@ -12,6 +13,8 @@ from paramedic_detector.series import SeriesTable
 from paramedic_detector.topology import Topology
 from paramedic_detector.values import ActionSpec, Alert, Diagnosis, Mode, Outcome, Verdict
 from paramedic_detector.verify import verdict
+
+COOLDOWN_S, FRESH_S = 10.0, 5.0  # as the engine has them
 
 
 @dataclass
@@ -27,6 +30,7 @@ class Case:
     resolved_at: float | None = None
     actions: list[tuple[ActionSpec, float]] = field(default_factory=list)
     verified_at: float | None = None
+    recovered_at: float = 0.0
     outcomes: list[Verdict] = field(default_factory=list)
     tried: list[ActionSpec] = field(default_factory=list)
 
@@ -37,9 +41,9 @@ class Case:
     def sure_at(self, fault_class: str, target: str, gate: float = 0.9) -> float | None:
         """When the diagnosis first was this, at the gate."""
         for at, found in self.diagnoses:
-            if found.suspects and (found.fault_class, str(found.suspects[0].target)) == (fault_class, target):
-                if found.probability >= gate:
-                    return at
+            named = (found.fault_class, str(found.suspects[0].target) if found.suspects else "")
+            if named == (fault_class, target) and found.probability >= gate:
+                return at
         return None
 
 
@@ -98,7 +102,7 @@ class Desk:
             case.resolved_at = None
             case.alerts |= {alert.fingerprint: alert for alert in change.alerts}
             case.last_alert_at = now
-        elif case.resolved_at is None:
+        elif case.resolved_at is None and not case.actions and now - case.recovered_at > QUIET_S:
             self._close(case, now, "quiet")
 
     def _treat(self, case: Case, topology: Topology, now: float) -> None:
@@ -115,8 +119,12 @@ class Desk:
                 self._say(now, f"{case.id} verified: {said.sentence}")
             if said.recovered:
                 self._say(now, f"{case.id} recovered: {said.sentence}")
-                self._close(case, now, "recovered")
+                self._take_back(case)
+                case.recovered_at = now
                 return
+        stale = case.last_alert_at < now - FRESH_S or case.last_alert_at < case.recovered_at + COOLDOWN_S
+        if case.actions or (stale and case.recovered_at):
+            return
         running = [spec for other in self.open_cases for spec, _ in other.actions]
         commandable = frozenset({"front-door", "support-bot"})
         decision = self.policy.decide(case.diagnosis, topology, case.tried, running, commandable, False, now)
@@ -128,10 +136,13 @@ class Desk:
 
     def _close(self, case: Case, now: float, why: str) -> None:
         case.resolved_at = now
+        self._take_back(case)
+        self._say(now, f"{case.id} closes: {why}")
+
+    def _take_back(self, case: Case) -> None:
         for spec, _ in case.actions:
             self.fleet.command(spec.service, spec.target.peer, spec.target.zone, None)
         case.actions = []
-        self._say(now, f"{case.id} closes: {why}")
 
     def _say(self, now: float, text: str) -> None:
         self.log.append(f"{now - self.fleet.start:6.1f} {text}")
@@ -141,6 +152,3 @@ class Desk:
         self.table = SeriesTable.restore(self.table.checkpoint())
         self.scorer = Scorer.restore(self.scorer.checkpoint())
         self.grouper = Grouper()
-
-
-__all__ = ["Case", "Desk", "replace"]

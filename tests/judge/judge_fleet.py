@@ -6,6 +6,7 @@ Spans exist only when calls end, processes export once a second with their own p
 not exported, the collector publishes partial windows every half second. Requests are generators that yield seconds.
 """
 
+import contextlib
 import heapq
 import itertools
 import math
@@ -199,15 +200,16 @@ class VirtualFleet:
         error = "502"
         for zone in order:
             guard = front.guards[zone]
-            if not self.router_tells and guard.is_shut(self.now) and not self._probe_now(guard):
+            probe = not self.router_tells and self._draws_probe(guard)
+            if not self.router_tells and guard.is_shut(self.now) and not probe:
                 continue
             try:
-                return (yield from self._guarded(front, guard, self._ask_bot(zone), "bot"))
+                return (yield from self._guarded(front, guard, self._ask_bot(zone), probe=probe))
             except CallFailed as failed:
                 error = failed.kind
         raise CallFailed(error)
 
-    def _probe_now(self, guard: Guard) -> bool:
+    def _draws_probe(self, guard: Guard) -> bool:
         return guard.commanded is not None and not guard.probing and self.rng.random() < guard.commanded
 
     def _ask_bot(self, zone: str) -> Step:
@@ -241,13 +243,11 @@ class VirtualFleet:
 
     def _answer(self, process: Process) -> Step:
         if self.rng.random() < 0.35:
-            try:
-                yield from self._guarded(process, process.guards["orders"], self._order(), "orders")
-            except CallFailed:
-                pass
+            with contextlib.suppress(CallFailed):
+                yield from self._guarded(process, process.guards["orders"], self._order())
         for peer, model in (("aurora", "aurora-large"), ("borealis", "borealis-light")):
             try:
-                return (yield from self._guarded(process, process.guards[peer], self._model(peer), peer, model=model))
+                return (yield from self._guarded(process, process.guards[peer], self._model(peer), model=model))
             except CallFailed:
                 continue
         raise CallFailed("500")
@@ -286,8 +286,8 @@ class VirtualFleet:
         fault = self.faults.get(peer)
         return "500" if fault and fault.kind == "errors" and self.rng.random() < fault.share else ""
 
-    def _guarded(self, process: Process, guard: Guard, call: Step, operation: str, model: str = "") -> Step:
-        by, probe = guard.refusal(self.now, self.rng)
+    def _guarded(self, process: Process, guard: Guard, call: Step, *, model: str = "", probe: bool = False) -> Step:
+        by, probe = ("", True) if probe else guard.refusal(self.now, self.rng)
         if by:
             self._span(process, guard.name, "client", self.now, guard=guard, refused=by)
             raise CallFailed("refused")
@@ -356,7 +356,10 @@ class VirtualFleet:
                 self._arrived.append(("callee", {**_row("callee", edge[1:]), **_facts(span)}))
         for guard, running, oldest_s in gauges:
             level = {"ts": second, "in_flight": running, "oldest_s": oldest_s}
-            for family, key in (("edge", (process.service, guard.peer, guard.zone)), ("callee", (guard.peer, guard.zone))):
+            for family, key in (
+                ("edge", (process.service, guard.peer, guard.zone)),
+                ("callee", (guard.peer, guard.zone)),
+            ):
                 self._arrived.append((family, {**_row(family, key), **level}))
 
     def _publish(self) -> None:

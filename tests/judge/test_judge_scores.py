@@ -100,7 +100,9 @@ def test_probes_alone_open_nothing_and_keep_an_incident_alive(watch):
     assert {alert.signal for alert in kept} == {Signal.ERRORS}
 
 
-@pytest.mark.parametrize(("error", "signal"), [("429", Signal.RATE_LIMITED), ("401", Signal.AUTH), ("500", Signal.ERRORS)])
+@pytest.mark.parametrize(
+    ("error", "signal"), [("429", Signal.RATE_LIMITED), ("401", Signal.AUTH), ("500", Signal.ERRORS)]
+)
 def test_error_types_have_their_own_signal(watch, error, signal):
     assert {alert.signal for alert in watch.seconds(2, usual(errors={error: 8}))} == {signal}
 

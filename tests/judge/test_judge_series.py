@@ -147,7 +147,9 @@ def test_too_many_series_are_counted_and_left_out():
 
 def test_a_checkpoint_brings_everything_back():
     table = SeriesTable()
-    table.add(batch([row(edge(), T0 + s, 3, errors={"503": 1}, in_flight=2, oldest_s=1.0) for s in range(200)], T0 + 200))
+    table.add(
+        batch([row(edge(), T0 + s, 3, errors={"503": 1}, in_flight=2, oldest_s=1.0) for s in range(200)], T0 + 200)
+    )
     table.add(batch([row(op("bot"), T0 + 7, 3)], T0 + 200))
     back = SeriesTable.restore(table.checkpoint())
     assert back.watermark == table.watermark
