@@ -42,9 +42,12 @@ def standing(age_s: float = 60.0, **changes: bool) -> Standing:
         (standing(needs_you=True), {Moment.TREATED}, Moment.NEEDS_YOU),
         (standing(needs_you=True), {Moment.TREATED, Moment.NEEDS_YOU}, Moment.NOTHING_NEW),
         (standing(needs_you=True), {Moment.NOT_TREATED}, Moment.NOTHING_NEW),
-        (standing(resolved=True), set(), Moment.NOBODY_WAS_TOLD),
+        (standing(resolved=True), set(), Moment.NOBODY_WAITS),
         (standing(resolved=True, ever_acted=True), set(), Moment.CLOSED),
-        (standing(resolved=True), {Moment.TREATED}, Moment.CLOSED),
+        (standing(resolved=True), {Moment.TREATED}, Moment.NOBODY_WAITS),
+        (standing(resolved=True), {Moment.NEEDS_YOU}, Moment.CLOSED),
+        (standing(resolved=True), {Moment.TREATED, Moment.NEEDS_YOU}, Moment.CLOSED),
+        (standing(resolved=True), {Moment.STILL_JUDGING}, Moment.CLOSED),
         (standing(resolved=True), {Moment.TREATED, Moment.CLOSED}, Moment.NOTHING_NEW),
     ],
 )
@@ -309,12 +312,13 @@ def room(tmp_path):
     return room
 
 
-def test_a_treated_incident_is_told_once_and_closed(room):
+def test_an_incident_that_was_treated_and_asks_nothing_of_people_is_told_once(room):
     room.treat(Outcome.VERIFIED)
     room.verdict.recovered = True
     room.heal()
     room.tick(seconds=3, times=8)
-    assert keys(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+    assert room.case().incident.state == "resolved"
+    assert keys(room) == ["INC-1/treated/slack"]
 
 
 def test_an_incident_that_nothing_treats_calls_for_you_within_ten_seconds(room):

@@ -10,7 +10,7 @@ from paramedic.contract.keys import command_key, service_secret
 from paramedic_detector.api.schemas import Write
 from paramedic_detector.engine_parts import Tick
 from paramedic_detector.store.store import StoreDown
-from paramedic_detector.values import Outcome
+from paramedic_detector.values import Mode, Outcome, Reason
 
 KEY = command_key(service_secret(MASTER, "support-bot"))
 
@@ -64,31 +64,33 @@ def test_killed_after_any_stage_while_a_path_is_handed_back_it_is_handed_back(ro
     assert room.hub.live() == {}
     room.tick(seconds=4, times=5)
     assert room.case().incident.state == "resolved"
-    assert notifications(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+    assert notifications(room) == ["INC-1/treated/slack"]
 
 
 @pytest.mark.parametrize("stage", ["close", "describe", "tell", "put away"])
 def test_killed_after_any_stage_of_the_last_round_it_is_closed_told_and_kept_once(room, stage):
-    room.treat(Outcome.VERIFIED)
+    room.policy.mode, room.policy.reason = Mode.TELL, Reason.NOT_SURE
+    room.fault()
+    room.tick(seconds=3, times=5)
     room.heal()
-    room.verdict.recovered = True
-    room.tick(seconds=3, times=4)
     while room.case().incident.state != "resolved":
         room.engine.parts.vitals.table.add(windows(int(room.clock.now)))
         run_until(room, stage)
     room = room.restarted()
     room.tick(times=2)
-    assert notifications(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+    assert notifications(room) == ["INC-1/needs_you/slack", "INC-1/closed/slack"]
     assert room.case().incident.evidence is not None
     assert sum("is over" in line for line in room.story()) == 1
 
 
 def test_what_a_person_resolves_is_told_and_kept_too(room):
-    room.treat(Outcome.VERIFIED)
+    room.policy.mode, room.policy.reason = Mode.TELL, Reason.NOT_SURE
+    room.fault()
+    room.tick(seconds=3, times=5)
     room.heal()
     room.desk.resolve(1, Write(version=room.case().incident.version, by="maya"))
     room.tick()
-    assert notifications(room) == ["INC-1/treated/slack", "INC-1/closed/slack"]
+    assert notifications(room) == ["INC-1/needs_you/slack", "INC-1/closed/slack"]
     assert room.case().incident.evidence is not None
 
 

@@ -1,14 +1,15 @@
-"""When an incident is worth a message: at most three, and one plus the closing one when it was treated.
+"""When an incident is worth a message: one when it was treated and nobody has to do anything, else at most three.
 
     opened --treated, and it works----------------------------> TREATED
            --5 s, and a person must do something--------------> NEEDS_YOU
            --10 s, and nothing is being tried-----------------> NOT_TREATED
            --45 s, and the treatment is still being judged----> STILL_JUDGING
     told, and later a person must do something ---------------> NEEDS_YOU (once)
-    resolved -------------------------------------------------> CLOSED (once; not when nobody was told of anything)
+    resolved -------------------------------------------------> CLOSED (once; only to people who were left in doubt,
+                                                                or who were told nothing of a treatment)
 
-A channel that can neither edit nor thread gets nothing else. The first ten seconds also filter what comes and
-goes by itself.
+"Treated, and it works" leaves nobody waiting: that it is over later stands on the incident's page. A channel that
+can neither edit nor thread gets nothing else. The first ten seconds also filter what comes and goes by itself.
 """
 
 from collections.abc import Set
@@ -27,7 +28,7 @@ class Moment(StrEnum):
     # no message
     TOO_EARLY = "too_early"
     NOTHING_NEW = "nothing_new"
-    NOBODY_WAS_TOLD = "nobody_was_told"  # it was over before there was something to say
+    NOBODY_WAITS = "nobody_waits"  # it is over, and nobody was left in doubt
 
 
 MESSAGES = frozenset({Moment.TREATED, Moment.NEEDS_YOU, Moment.NOT_TREATED, Moment.STILL_JUDGING, Moment.CLOSED})
@@ -78,4 +79,5 @@ def moment(now: Standing, told: Set[Moment], pace: Pace = Pace()) -> Moment:
 def _closing(now: Standing, told: Set[Moment]) -> Moment:
     if Moment.CLOSED in told:
         return Moment.NOTHING_NEW
-    return Moment.CLOSED if told or now.ever_acted else Moment.NOBODY_WAS_TOLD
+    in_doubt = told - {Moment.TREATED} if told else now.ever_acted
+    return Moment.CLOSED if in_doubt else Moment.NOBODY_WAITS
