@@ -76,6 +76,7 @@ class Counts:
     """What the platform counted in the run."""
 
     raw_alerts: int = 0  # firing transitions of the published rules, with their own `for:`
+    raw_alerts_at_once: int = 0  # the same with `for: 0s`
     alerts: int = 0
     notifications: int = 0  # messages that arrived where Slack would have been
 

@@ -99,7 +99,10 @@ TOTAL_ROWS: Rows = (
     ),
     ("treated, verified, no human", lambda t: f"{t['auto_resolved']} of {t['faults']}"),
     ("detected after, p50, p95", lambda t: f"{_seconds(t['detect_seconds_p50'])}, {_seconds(t['detect_seconds_p95'])}"),
-    ("rules fired, messages sent", lambda t: f"{t['raw_alerts']}, {t['notifications']}"),
+    (
+        "usual rules fired (with for: 0)",
+        lambda t: f"{t['raw_alerts']} ({t['raw_alerts_at_once']}), messages sent {t['notifications']}",
+    ),
     ("noise reduction", lambda t: f"{_percent(t['noise_reduction'])} at recall {_percent(t['incident_recall'])}"),
     ("users served, whole run", _share("availability")),
     ("messages of users", lambda t: str(t["requests"])),

@@ -117,6 +117,7 @@ def _totals(scenarios: Sequence[Figures], runs: Sequence[Run], matches: Sequence
         "extra_incidents": sum(len(m.extra) for m in matches),
         "clean_hours": sum(_clean_s(run) for run in runs) / 3600,
         "raw_alerts": raw_alerts,
+        "raw_alerts_at_once": sum(run.counts.raw_alerts_at_once for run in runs),
         "alerts": sum(run.counts.alerts for run in runs),
         "incidents": sum(len(run.incidents) for run in runs),
         "notifications": notifications,

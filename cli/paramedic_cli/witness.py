@@ -72,6 +72,7 @@ class Witness:
         noise = self.overview.noise if self.overview else None
         return Counts(
             raw_alerts=noise.raw_alerts if noise else 0,
+            raw_alerts_at_once=noise.raw_alerts_at_once if noise else 0,
             alerts=noise.alerts if noise else 0,
             notifications=self.messages(),
         )

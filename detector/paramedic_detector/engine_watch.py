@@ -55,15 +55,17 @@ class CountRules:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._uncounted = 0
+        self._fired = self._counted_at_once = 0  # not yet, and already in the store
 
     def __call__(self, tick: Tick) -> Tick:
+        rules = self._parts.judges.rules
         with self._parts.vitals.hands_on() as table:
-            self._uncounted += len(fired := self._parts.judges.rules.evaluate(table, tick.now))
-        if self._uncounted:
+            self._fired += len(fired := rules.evaluate(table, tick.now))
+        at_once = rules.fired_at_once
+        if self._fired or at_once > self._counted_at_once:
             with self._parts.store.writing() as session:
-                records.count(session, raw_alerts=self._uncounted)
-            self._uncounted = 0
+                records.count(session, raw_alerts=self._fired, raw_alerts_at_once=at_once - self._counted_at_once)
+            self._fired, self._counted_at_once = 0, at_once
         return replace(tick, raw_alerts=len(fired))
 
 

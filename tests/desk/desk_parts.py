@@ -133,6 +133,7 @@ class ScriptedScorer:
 class ScriptedRules:
     def __init__(self) -> None:
         self.fires: list[str] = []
+        self.fired_at_once = 0
 
     def evaluate(self, table: SeriesTable, now: float) -> list[str]:
         fired, self.fires = self.fires, []

@@ -253,7 +253,7 @@ def test_severity_follows_the_users(room):
 
 
 def test_what_the_published_rules_would_have_said_is_counted(room):
-    room.rules.fires = ["HighErrors", "BurnRate"]
+    room.rules.fires, room.rules.fired_at_once = ["HighErrors", "BurnRate"], 5
     room.tick(times=2)
     with room.store.reading() as session:
-        assert desk(session).raw_alerts == 2
+        assert (desk(session).raw_alerts, desk(session).raw_alerts_at_once) == (2, 5)

@@ -61,6 +61,7 @@ class Backend:
             held = self._actions(session, in_force=True)
             noise = Noise(
                 raw_alerts=desk.raw_alerts,
+                raw_alerts_at_once=desk.raw_alerts_at_once,
                 alerts=desk.alerts,
                 incidents=session.exec(select(func.count()).select_from(IncidentRow)).one(),
                 notifications=outbox.sent_count(session),

@@ -167,7 +167,8 @@ class IncidentDetail(IncidentSummary):
 
 
 class Noise(BaseModel):
-    raw_alerts: int = Field(description="firing transitions of the published rule set")
+    raw_alerts: int = Field(description="firing transitions of the published rule set, each with its own `for`")
+    raw_alerts_at_once: int = Field(default=0, description="the same with `for: 0s`")
     alerts: int
     incidents: int
     notifications: int

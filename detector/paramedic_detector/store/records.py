@@ -22,9 +22,13 @@ def desk(session: Session) -> DeskRow:
     return session.exec(select(DeskRow).where(DeskRow.id == 1)).one()
 
 
-def count(session: Session, *, raw_alerts: int = 0, alerts: int = 0) -> None:
+def count(session: Session, *, raw_alerts: int = 0, raw_alerts_at_once: int = 0, alerts: int = 0) -> None:
     """Add to the counters of the noise figures."""
-    added = {"raw_alerts": DeskRow.raw_alerts + raw_alerts, "alerts": DeskRow.alerts + alerts}
+    added = {
+        "raw_alerts": DeskRow.raw_alerts + raw_alerts,
+        "raw_alerts_at_once": DeskRow.raw_alerts_at_once + raw_alerts_at_once,
+        "alerts": DeskRow.alerts + alerts,
+    }
     session.execute(update(DeskRow).values(**added))
 
 

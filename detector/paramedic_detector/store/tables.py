@@ -45,6 +45,7 @@ class DeskRow(Base, table=True):
     id: int = Field(default=1, primary_key=True)
     version: int = 0  # grows whenever anything that a page shows has changed
     raw_alerts: int = 0  # firing transitions of the published rule set
+    raw_alerts_at_once: int = 0  # the same with `for: 0s`
     alerts: int = 0  # series found abnormal, each once an incident
     stopped: bool = False  # the global stop
     stopped_by: str = ""

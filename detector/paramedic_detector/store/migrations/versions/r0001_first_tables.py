@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("raw_alerts", sa.Integer(), nullable=False),
+        sa.Column("raw_alerts_at_once", sa.Integer(), nullable=False),
         sa.Column("alerts", sa.Integer(), nullable=False),
         sa.Column("stopped", sa.Boolean(), nullable=False),
         sa.Column("stopped_by", sa.String(), nullable=False),
