@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from demo_servers import World, bot, wait_until, world
+from demo_servers import HTTP, World, bot, wait_until, world
 
 from paramedic.testing import MemorySink
 from paramedic_demo.answers import APOLOGY, ASK_NUMBER, TOPICS
@@ -44,11 +44,11 @@ class Client:
 
     def says(self, message: str, conversation: str = "c1", **more: object) -> dict[str, object]:
         asked = {"conversation": conversation, "message": message, **more}
-        self.last = httpx.post(f"{self.url}/chat", json=asked, timeout=20.0)
+        self.last = HTTP.post(f"{self.url}/chat", json=asked)
         return self.last.json()
 
     def queue(self) -> dict[str, object]:
-        return httpx.get(f"{self.url}/queue").json()
+        return HTTP.get(f"{self.url}/queue").json()
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_an_apology_is_not_kept_as_the_answer_of_a_turn(guarded, healthy):
     "asked", [{}, {"conversation": "c", "message": ""}, {"conversation": "c", "message": "x" * 2001}, [1]]
 )
 def test_what_is_no_message_is_refused_with_its_mistake(guarded, asked):
-    response = httpx.post(f"{guarded.url}/chat", json=asked)
+    response = HTTP.post(f"{guarded.url}/chat", json=asked)
     assert response.status_code == 422
     assert response.json()["detail"]
 
@@ -360,6 +360,6 @@ def test_sigterm_ends_a_bot_cleanly_after_what_it_is_answering(healthy):
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        return HTTP.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
     except httpx.HTTPError:
         return False

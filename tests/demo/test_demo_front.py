@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from demo_servers import World, bot, serving, wait_until, world
+from demo_servers import HTTP, World, bot, serving, wait_until, world
 
 from paramedic_demo.answers import APOLOGY
 from paramedic_demo.front_door.app import front_app
@@ -41,7 +41,7 @@ def nobody() -> str:
 
 def says(url: str, message: str, conversation: str = "c1", **more: object) -> tuple[int, dict[str, Any]]:
     asked = {"conversation": conversation, "message": message, **more}
-    response = httpx.post(f"{url}/chat", json=asked, timeout=20.0)
+    response = HTTP.post(f"{url}/chat", json=asked)
     return response.status_code, response.json()
 
 
@@ -104,7 +104,7 @@ def test_what_a_customer_sends_as_history_is_not_believed(bots):
 )
 def test_what_is_no_message_is_refused_and_named(bots, body, wanted):
     with serving(lambda: front_app(GuardedSpread(bots))) as url:
-        response = httpx.post(f"{url}/chat", content=body)
+        response = HTTP.post(f"{url}/chat", content=body)
     assert response.status_code == 422
     assert response.json()["detail"][0].startswith(wanted)
 
@@ -142,6 +142,6 @@ def test_a_conversation_goes_on_after_kill_9_of_the_bot_that_began_it(outside, b
 
 def is_up(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz").status_code == 200
+        return HTTP.get(f"{url}/healthz").status_code == 200
     except httpx.HTTPError:
         return False

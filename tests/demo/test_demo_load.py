@@ -11,9 +11,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-import httpx
 import pytest
-from demo_servers import serving, wait_until
+from demo_servers import HTTP, serving, wait_until
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -242,4 +241,4 @@ def test_a_rate_of_0_is_one_line():
 
 
 def test_the_test_shop_knows_good_from_bad(url):
-    assert httpx.post(f"{url}/error", json={"turn": 1}).status_code == 503
+    assert HTTP.post(f"{url}/error", json={"turn": 1}).status_code == 503
