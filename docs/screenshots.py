@@ -1,6 +1,6 @@
 """Pictures of the running dashboard: every page, on a desk and on a phone, light and dark.
 
-    python dashboard/screenshots.py http://127.0.0.1:8501 build/screenshots INC-1
+    python docs/screenshots.py http://127.0.0.1:8501 build/screenshots INC-1
 
 Writes overview-, incidents- and incident-{desktop,phone}-{light,dark}.png. `--first-screen` stops at what is
 seen without scrolling; the default is the whole page.
