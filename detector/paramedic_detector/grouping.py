@@ -3,7 +3,8 @@
     alerts --by whom they blame--> peers --symptoms go to the cause below them--> groups --> open incident or a new one
 
 An alert on a caller is a symptom when something that it calls is abnormal too and began no later. A refused
-connection is never a symptom: no sick dependency unplugs the process above it. Nor is one zone of several.
+connection is never a symptom: no sick dependency unplugs the process above it. Nor is one zone of several, unless
+its calls do nothing but wait: which zone the last hung calls end in is chance.
 Traffic that stopped or surged supports an incident and never opens one: it cannot be told from users who stay away.
 """
 
@@ -124,7 +125,8 @@ def _below(peer: str, by_peer: Mapping[str, list[Alert]], topology: Topology) ->
 def _one_member_of_many(peer: str, own: Sequence[Alert], topology: Topology) -> bool:
     zones = {blamed(alert).zone for alert in own} - {""}
     healthy = set(topology.healthy_members(peer)) - zones
-    return len(zones) == 1 and len(healthy) > 0 and all(alert.key.family != "op" for alert in own)
+    waits = all(alert.signal in (Signal.SLOW, Signal.HANG) for alert in own)
+    return len(zones) == 1 and len(healthy) > 0 and not waits and all(alert.key.family != "op" for alert in own)
 
 
 def _strongest(below: Sequence[str], by_peer: Mapping[str, list[Alert]], roots: set[str], topology: Topology) -> str:

@@ -93,6 +93,18 @@ def test_a_refused_connection_to_one_zone_is_no_symptom_of_a_sick_provider():
     assert Opened((gone,)) in changes
 
 
+def test_the_last_hung_calls_belong_to_the_provider_whichever_zone_they_end_in():
+    """They wait in the zone's edge until they time out, long after the provider's incident was opened."""
+    known = incident(Target(peer="aurora"), keys=[AURORA])
+    late = alert(FRONT_B, Signal.SLOW, at=T0 + 7, onset=T0 + 4)
+    assert Grouper().update([known], [late], GRAPH, T0 + 7) == [Updated("INC-1", (late,))]
+
+
+def test_one_zone_that_is_slow_while_nothing_below_it_is_sick_is_its_own_incident():
+    slow = alert(FRONT_B, Signal.SLOW)
+    assert Grouper().update([], [slow], GRAPH, T0) == [Opened((slow,))]
+
+
 def test_traffic_that_stopped_or_surged_opens_nothing():
     alerts = [alert(FRONT_A, Signal.MISSING), alert(op("front"), Signal.SURGE)]
     assert all(Grouper().update([], alerts, GRAPH, T0 + at) == [] for at in range(5))

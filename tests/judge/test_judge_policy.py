@@ -40,7 +40,7 @@ def spec(kind=ActionKind.FAILOVER, target=None, **values) -> ActionSpec:
 def test_a_sure_diagnosis_acts_on_every_caller():
     decision = decide()
     assert (decision.mode, decision.reason) == (Mode.ACT, Reason.CONFIDENT)
-    assert decision.actions == (spec(ttl_s=30, probe_share=0.1),)
+    assert decision.actions == (spec(ttl_s=30, probe_share=0.2),)
     assert decision.sentence == "failover of bot away from aurora, because aurora answers 503"
 
 
