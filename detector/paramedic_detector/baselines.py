@@ -151,11 +151,12 @@ class Baselines:
 
     def _notice_silence(self, table: SeriesTable, until: int) -> None:
         """Remember which series came back after a silence that is not usual for them."""
+        busy = self.rate * SILENCE_S >= 5
         for slot in table.slots(max(self._looked_until, until - 30), until):
             cells = slot.cells
             calls = np.unique(cells.idx[cells.code == Cell.COUNT])
             silent = (slot.ts - self.last_call[calls] > SILENCE_S) & (self.last_call[calls] != NEVER)
-            back = calls[silent & (self.rate[calls] * SILENCE_S >= 5)]
+            back = calls[silent & busy[calls]]
             self.resumed_at[back] = slot.ts
             self.last_call[calls] = np.maximum(self.last_call[calls], slot.ts)
         self._looked_until = max(self._looked_until, until)

@@ -34,6 +34,8 @@ OPENING: Final = frozenset(
     }
 )  # fmt: skip
 
+TELLING: Final = frozenset({Signal.ERRORS, Signal.RATE_LIMITED, Signal.AUTH, Signal.USELESS})  # how a thing fails
+
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
@@ -44,6 +46,7 @@ class OpenIncident:
     opened_at: float
     fingerprints: frozenset[str]
     last_alert_at: float
+    handed_back: bool = False  # its target was seen to be well again, and only its end is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +207,10 @@ class Grouper:
     def _incident_of(
         self, peer: str, group: Sequence[Alert], open_incidents: Sequence[OpenIncident], topology: Topology, now: float
     ) -> OpenIncident | None:
-        for incident in open_incidents:
-            if _same_cause(peer, group, incident):
-                return incident
         strongest = max(group, key=lambda alert: alert.score)
+        for incident in open_incidents:
+            if _same_cause(peer, group, incident) and not _another_fault(strongest, incident):
+                return incident
         for incident, _ in self._closed.values():
             if strongest.fingerprint in incident.fingerprints:
                 return incident
@@ -244,6 +247,11 @@ def _same_cause(peer: str, group: Sequence[Alert], incident: OpenIncident) -> bo
     zones = {blamed(alert).zone for alert in group if blamed(alert).peer == peer}
     one_blow = min(alert.onset for alert in group) - incident.opened_at <= SAME_BLOW_S
     return not incident.target.zone or bool(zones & {"", incident.target.zone}) or one_blow
+
+
+def _another_fault(strongest: Alert, incident: OpenIncident) -> bool:
+    """Whether a target that had recovered now fails in a way that it did not fail before."""
+    return incident.handed_back and strongest.signal in TELLING and strongest.fingerprint not in incident.fingerprints
 
 
 def _symptom_of(peer: str, group: Sequence[Alert], incident: OpenIncident, topology: Topology, now: float) -> bool:

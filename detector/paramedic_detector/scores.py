@@ -20,7 +20,7 @@ from paramedic_collector.windows import SeriesKey
 from paramedic_detector.baselines import Baselines, Flags
 from paramedic_detector.findings import Finding, alerts_of
 from paramedic_detector.series import CALL_FAMILIES, SeriesTable
-from paramedic_detector.slots import BUCKETS, Cell
+from paramedic_detector.slots import BUCKETS, CELLS, Cell
 from paramedic_detector.tails import surprise
 from paramedic_detector.values import Alert, Signal
 
@@ -140,11 +140,11 @@ class Scorer:
 
     def _view(self, table: SeriesTable, now: float, frozen: Flags) -> View:
         size, end = table.size, int(now) + 1
-        bands, start = [], end
-        for span_s in WINDOWS_S:
-            bands.append(table.sums(end - span_s, start))
+        windows, start = np.zeros((len(WINDOWS_S), size, CELLS), np.float32), end
+        for row, span_s in enumerate(WINDOWS_S):
+            windows[row] = table.sums(end - span_s, start)
+            windows[row] += windows[row - 1] if row else 0
             start = end - span_s
-        windows = np.cumsum(np.stack(bands), axis=0, dtype=np.float32)
         base = self.baselines
         warm = base.warm[:size]
         old = base.started is not None and now - base.started > STRANGER_AFTER_S
@@ -264,6 +264,7 @@ class Scorer:
     def _missing(self, view: View, table: SeriesTable) -> list[Finding]:
         """Traffic that stopped: no call worked for longer than chance explains, while users still come."""
         base, size = self.baselines, table.size
+        rate = base.rate[:size]
         worked = view.windows[..., Cell.COUNT] - view.windows[..., Cell.ERRORS]
         refused = view.windows[..., [Cell.REFUSED_LOCAL, Cell.REFUSED_COMMAND, Cell.REFUSED_DEADLINE]].sum(axis=-1)
         silent = (worked <= 0) & (refused <= 0)
@@ -271,12 +272,12 @@ class Scorer:
         quiet_s = np.maximum(0.0, np.where(silent, (seen - view.lag_s)[:, None], 0).max(axis=0))
         idle = (base.seconds[:size] - base.active[:size] + 1) / (base.seconds[:size] + 2)
         scores = -quiet_s * np.log10(np.clip(idle, 1e-3, 1))
-        odd = view.warm & self._arriving & (scores >= view.threshold) & (base.rate[:size] * quiet_s >= 5)
+        odd = view.warm & self._arriving & (scores >= view.threshold) & (rate * quiet_s >= 5)
         odd &= self._users_come(view) | np.isin(np.arange(size), self._entry)
         return [
             Finding(
                 int(number), Signal.MISSING, float(scores[number]), float(quiet_s[number]), 0.0, 0.0,
-                float(base.rate[number]), "1/s", value=0.0,
+                float(rate[number]), "1/s", value=0.0,
             )
             for number in np.flatnonzero(odd)
         ]  # fmt: skip
@@ -290,14 +291,20 @@ class Scorer:
     def _surge(self, view: View) -> list[Finding]:
         """Far more calls than usual: says why something else suffers, never an incident by itself."""
         base, size, span_s = self.baselines, len(view.calls), WINDOWS_S[2]
+        rate = base.rate[:size]
         seen = view.windows[2][:, [Cell.COUNT, Cell.REFUSED_LOCAL]].sum(axis=1).astype(np.float64)
-        usual = base.rate[:size].astype(np.float64) * span_s
-        z = (seen - usual) / np.sqrt(usual + (0.35 * usual) ** 2 + 1)
-        odd = view.warm & view.calls & (seen >= 2 * usual) & (seen - usual >= 15) & (z >= 3)
+        usual = rate.astype(np.float64) * span_s
+        busy = np.clip(base.active[:size] / np.maximum(base.seconds[:size], 1), 0.01, 1)  # share of seconds with a call
+        spread = (
+            usual + usual * rate * (1 / busy - 1) + (0.35 * usual) ** 2
+        )  # calls come in clusters, and users in waves
+        z = (seen - usual) / np.sqrt(spread + 1)
+        rare = max(3.0, float(np.sqrt(2 * np.log(max(view.live, 1)))))  # about the highest of so many by chance
+        odd = view.warm & view.calls & (seen >= 2 * usual) & (seen - usual >= 15) & (z >= rare)
         return [
             Finding(
                 int(number), Signal.SURGE, float(z[number] ** 2 / 4.6), span_s, seen[number], seen[number],
-                float(base.rate[number]), "1/s", value=float(seen[number] / span_s),
+                float(rate[number]), "1/s", value=float(seen[number] / span_s),
             )
             for number in np.flatnonzero(odd)
         ]  # fmt: skip

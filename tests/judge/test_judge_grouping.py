@@ -1,5 +1,7 @@
 """Alerts to incidents: what belongs together, what does not, and when it is over."""
 
+from dataclasses import replace
+
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic.contract.command import Target
@@ -103,6 +105,22 @@ def test_the_last_hung_calls_belong_to_the_provider_whichever_zone_they_end_in()
 def test_one_zone_that_is_slow_while_nothing_below_it_is_sick_is_its_own_incident():
     slow = alert(FRONT_B, Signal.SLOW)
     assert Grouper().update([], [slow], GRAPH, T0) == [Opened((slow,))]
+
+
+def test_a_target_that_had_recovered_and_fails_in_another_way_is_a_new_incident():
+    known = incident(Target(peer="aurora"), keys=[AURORA])
+    limited = alert(AURORA, Signal.RATE_LIMITED, types={"429": 10})
+    assert Grouper().update([known], [limited], GRAPH, T0) == [Updated("INC-1", (limited,))]
+    over = replace(known, handed_back=True)
+    assert Grouper().update([over], [limited], GRAPH, T0) == [Opened((limited,))]
+    both = [over, replace(known, id="INC-2", fingerprints=frozenset({limited.fingerprint}))]
+    assert Grouper().update(both, [limited], GRAPH, T0) == [Updated("INC-2", (limited,))]
+
+
+def test_the_tail_of_a_fault_is_not_another_fault():
+    over = replace(incident(Target(peer="aurora"), keys=[AURORA]), handed_back=True)
+    for tail in (alert(AURORA), alert(AURORA, Signal.SLOW), alert(AURORA, Signal.HANG)):
+        assert Grouper().update([over], [tail], GRAPH, T0) == [Updated("INC-1", (tail,))]
 
 
 def test_traffic_that_stopped_or_surged_opens_nothing():
