@@ -191,6 +191,7 @@ def _open_incident(case: Case) -> OpenIncident:
         opened_at=row.opened_at,
         fingerprints=frozenset(alert.fingerprint for alert in case.alerts),
         last_alert_at=row.last_alert_at,
+        handed_back=any(a.recovered_at for a in case.actions) and not any(in_force(a) for a in case.actions),
     )
 
 

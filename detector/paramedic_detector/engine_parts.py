@@ -27,6 +27,9 @@ class Scores(Protocol):
 
 
 class Rules(Protocol):
+    @property
+    def fired_at_once(self) -> int: ...
+
     def evaluate(self, table: SeriesTable, now: float) -> list[str]: ...
 
 
