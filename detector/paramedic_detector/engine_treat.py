@@ -187,7 +187,7 @@ class Act:
         incident = session.get_one(IncidentRow, action.incident)
         incident.acted_at = incident.acted_at or now
         by = "" if action.by == "policy" else f", approved by {action.by}"
-        text = f"{action.id} sent: {words.what(life.spec_of(action))}{by}. {action.reason}".strip()
+        text = f"{action.id} sent{by}: {action.reason or words.what(life.spec_of(action))}."
         incidents.log(session, action.incident, at=now, kind="act", text=text)
 
     def _align(self, held: Mapping[str, ActionRow], now: float) -> None:

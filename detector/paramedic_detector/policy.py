@@ -60,7 +60,6 @@ class Rule:
     treatments: tuple[Treatment, ...]
     ttl_s: float
     probe_share: float
-    cooldown_s: float
 
     def fits(self, fault_class: str, suspect: Suspect) -> bool:
         return (

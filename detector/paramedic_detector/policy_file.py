@@ -10,7 +10,7 @@ from paramedic.contract.command import LONGEST_LEASE_S, ActionKind
 from paramedic_detector.taxonomy import KINDS, unknown_keys
 
 _MODES: Final = ("off", "shadow", "approve", "auto")
-_DEFAULTS: Final[dict[str, Any]] = {"mode": "approve", "ttl_s": 30.0, "probe_share": 0.1, "cooldown_s": 30.0}
+_DEFAULTS: Final[dict[str, Any]] = {"mode": "approve", "ttl_s": 30.0, "probe_share": 0.2}
 _GATES: Final[dict[str, Any]] = {"act": 0.9, "ask": 0.7}
 _RULE: Final = ("name", "fault_class", "kind", "target", "treatments", *_DEFAULTS)
 _KINDS: Final = tuple(kind.value for kind in ActionKind if kind is not ActionKind.CLEAR)
@@ -100,7 +100,7 @@ def _numbers(where: str, raw: dict[str, Any]) -> list[str]:
     found = []
     if "mode" in raw and _mode(raw["mode"]) not in _MODES:
         found.append(f"{where}.mode must be one of {', '.join(_MODES)}, got {raw['mode']!r}")
-    limits = {"ttl_s": (1, LONGEST_LEASE_S), "probe_share": (0, 1), "cooldown_s": (0, 86_400)}
+    limits = {"ttl_s": (1, LONGEST_LEASE_S), "probe_share": (0, 1)}
     for name, (low, high) in limits.items():
         if name in raw:
             found.append(_range(f"{where}.{name}", raw[name], low, high))

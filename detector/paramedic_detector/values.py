@@ -105,7 +105,6 @@ class Reason(StrEnum):
     ALREADY_TREATED = "already_treated"  # one treatment at a time a target
     NO_CALLER = "no_caller"  # nobody who calls the target takes commands
     LAST_HEALTHY = "last_healthy"  # the target is the last healthy member: leaving it would hurt more
-    COOLING_DOWN = "cooling_down"
     EXHAUSTED = "exhausted"  # every action of the rule was tried
     STOPPED = "stopped"  # the global stop is on
 

@@ -181,7 +181,7 @@ def you(incident: IncidentRow, actions: Sequence[ActionRow], *, age_s: float, se
 
 
 def _untreated(incident: IncidentRow, target: str, *, age_s: float, settle_s: float) -> You:
-    if incident.decision_reason in (Reason.ALREADY_TREATED, Reason.COOLING_DOWN) or not incident.decision_mode:
+    if incident.decision_reason == Reason.ALREADY_TREATED or not incident.decision_mode:
         return You("Nothing yet: paramedic is looking at it.")
     if age_s < settle_s and incident.decision_mode == Mode.TELL:
         return You("Nothing yet: paramedic is looking at it.")
