@@ -21,19 +21,20 @@ def demo(router_tells: bool) -> tuple[Desk, list[tuple[float, float, str, str]]]
     """The demo's three faults with recoveries between them, treated by the policy."""
     fleet = VirtualFleet(seed=5, router_tells=router_tells)
     desk = Desk(fleet, acts=True, rules=router_tells)
-    desk.run(WARM_S)
+    step_s = 1.0 if router_tells else 0.5
+    desk.run(WARM_S, step_s)
     fleet.faults["aurora"] = Fault("outage")
-    desk.run(50)
+    desk.run(50, step_s)
     fleet.faults.clear()
-    desk.run(75)
+    desk.run(75, step_s)
     fleet.faults["aurora"] = Fault("rate_limit")
-    desk.run(95)
+    desk.run(95, step_s)
     fleet.faults.clear()
-    desk.run(120)
+    desk.run(120, step_s)
     fleet.kill("eu-1b")
-    desk.run(140)
+    desk.run(140, step_s)
     fleet.restart("eu-1b")
-    desk.run(172)
+    desk.run(172, step_s)
     truth = [
         (WARM_S, 50.0, "provider_outage", "aurora"),
         (75.0, 95.0, "provider_rate_limited", "aurora"),
@@ -140,15 +141,15 @@ def test_an_untreated_fault_stays_one_incident_though_breakers_hide_it():
     desk = Desk(fleet)
     desk.run(WARM_S)
     fleet.faults["aurora"] = Fault("rate_limit")
-    desk.run(WARM_S + 60)
+    desk.run(WARM_S + 45, step_s=1.0)
     assert len(desk.cases) == 1
     assert desk.cases[0].resolved_at is None
     fleet.faults.clear()
-    desk.run(WARM_S + 60 + 30)
+    desk.run(WARM_S + 45 + 30, step_s=1.0)
     assert desk.cases[0].resolved_at is not None
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_clean_traffic_with_a_start_a_ramp_bursts_and_lulls_is_no_incident(seed):
     fleet = VirtualFleet(seed, rate=2.0, router_tells=bool(seed % 2))
     desk = Desk(fleet, acts=True)
