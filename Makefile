@@ -59,7 +59,8 @@ drill: $(VENV)/.demo ## scenarios against real processes; ARGS="demo --compare -
 	@$(BIN)/paramedic drill $(ARGS)
 
 test: lint ## lint, then every test; ARGS="tests/cli -k scorecard" for some
-	@$(BIN)/python -m pytest $(ARGS)
+	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
+	else $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" && $(BIN)/python -m pytest -m slow; fi
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .

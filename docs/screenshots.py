@@ -1,6 +1,7 @@
 """Pictures of the running dashboard: every page, on a desk and on a phone, light and dark.
 
-    python docs/screenshots.py http://127.0.0.1:8501 build/screenshots INC-1
+    make screenshots                                                          # of a demo that it runs first
+    python docs/screenshots.py --url http://127.0.0.1:8501 --out build/screenshots   # of one that runs already
 
 Writes overview-, incidents- and incident-{desktop,phone}-{light,dark}.png. `--first-screen` stops at what is
 seen without scrolling; the default is the whole page.
@@ -9,11 +10,16 @@ seen without scrolling; the default is the whole page.
 import argparse
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from paramedic_cli.evidence import Arm
+from paramedic_cli.experiment import Experiment, Plan
+from paramedic_demo import scenario
 
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
@@ -84,14 +90,25 @@ def take(base_url: str, out: Path, incident: str, *, first_screen: bool) -> Iter
         browser.close()
 
 
+def take_of_a_demo(_: str | None, out: Path, incident: str, *, first_screen: bool) -> Iterator[Path]:
+    """The same, of a demo that ends when the pictures are taken."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Plan(scenario.load("demo"), Arm.PLATFORM, 1, Path(folder), with_dashboard=True)
+        with Experiment(plan, lambda progress: None) as experiment:
+            experiment.run()
+            url = experiment.progress.addresses["dashboard"]
+            yield from take(url, out, incident, first_screen=first_screen)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("base_url", help="where the dashboard is, http://127.0.0.1:8501")
-    asked.add_argument("out", type=Path, help="folder for the pictures")
-    asked.add_argument("incident", help="id of the incident to show")
+    asked.add_argument("--url", help="where a dashboard runs already; without it a demo is run first")
+    asked.add_argument("--out", type=Path, default=Path("docs/pictures"), help="folder for the pictures")
+    asked.add_argument("--incident", default="INC-1", help="id of the incident to show")
     asked.add_argument("--first-screen", action="store_true", help="only what is seen without scrolling")
     given = asked.parse_args()
-    for file in take(given.base_url, given.out, given.incident, first_screen=given.first_screen):
+    pictures = take if given.url else take_of_a_demo
+    for file in pictures(given.url, given.out, given.incident, first_screen=given.first_screen):
         sys.stdout.write(f"{file}\n")
 
 
