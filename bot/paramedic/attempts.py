@@ -34,8 +34,8 @@ from paramedic.contract.attributes import (
     REFUSED_BY_COMMAND,
     TIMEOUT,
 )
+from paramedic.effects import Effects
 from paramedic.gate import Admission, Gate, Refusal
-from paramedic.orders import Orders
 from paramedic.refusals import Refused, refusal
 from paramedic.registry import Key
 from paramedic.telemetry.runtime import dropped, runtime
@@ -113,21 +113,21 @@ class Attempts:
         left = INF if outer is None or outer.ends_at == INF else outer.ends_at - time.monotonic()
         with self._lock:
             answer = gate.admit(now, left, probe)
-            orders = gate.orders
+            effects = gate.effects
             if answer.__class__ is Admission:
                 call = Call(answer, now, task)
                 self._calls[call] = None
         if answer.__class__ is Refusal:
             self._refuse(answer, outer)
-        if self.deadline_s is not None or left != INF or orders is not None:
-            self._bound(call, orders, outer, left)
+        if self.deadline_s is not None or left != INF or effects is not None:
+            self._bound(call, effects, outer, left)
         if runtime.tracer is not None:
             call.start_span(runtime.tracer, self.name, self._about(call, outer))
         call.token = frame.set(call)
         return call
 
-    def _bound(self, call: Call, orders: Orders | None, outer: Frame | None, left_s: float) -> None:
-        own_s = self.deadline_s if orders is None or orders.deadline_s is None else orders.deadline_s
+    def _bound(self, call: Call, effects: Effects | None, outer: Frame | None, left_s: float) -> None:
+        own_s = self.deadline_s if effects is None or effects.deadline_s is None else effects.deadline_s
         call.own_deadline_s = own_s
         if own_s is not None and own_s < left_s:
             call.timeout_s, call.ends_at = own_s, time.monotonic() + own_s

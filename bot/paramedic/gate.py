@@ -19,7 +19,7 @@ from paramedic.contract.attributes import (
     REFUSED_BY_OPERATOR,
     REFUSED_BY_SHED,
 )
-from paramedic.orders import Order, Orders, Standing
+from paramedic.effects import Effect, Effects, Standing
 
 Forced = Literal["open", "closed"] | None
 
@@ -56,7 +56,15 @@ class Gate:
     """
 
     __slots__ = (
-        "_admission", "_draw", "_probing", "_standing", "breaker", "forced", "max_concurrent", "orders", "running"
+        "_admission",
+        "_draw",
+        "_probing",
+        "_standing",
+        "breaker",
+        "effects",
+        "forced",
+        "max_concurrent",
+        "running"
     )  # fmt: skip
 
     def __init__(self, breaker: Breaker, max_concurrent: int | None, draw: Callable[[], float]) -> None:
@@ -65,7 +73,7 @@ class Gate:
         self.breaker, self.max_concurrent, self._draw = breaker, max_concurrent, draw
         self.forced: Forced = None
         self.running = 0
-        self.orders: Orders | None = None
+        self.effects: Effects | None = None
         self._standing = Standing()
         self._probing = False
         self._admission = Admission(-1)  # the last one, used again while the breaker's era lasts
@@ -80,16 +88,16 @@ class Gate:
                 against; None to draw here.
         """
         breaker = self.breaker
-        if self.forced is None and self.orders is None and breaker.until is None:  # as nearly always
+        if self.forced is None and self.effects is None and breaker.until is None:  # as nearly always
             limit = self.max_concurrent
             if (limit is None or self.running < limit) and left_s > 0:
                 self.running += 1
                 admission = self._admission
                 return admission if admission.era == breaker.era else self._admitted(breaker.era)
-        orders = self.orders_at(now)
+        effects = self.effects_at(now)
         if self.forced == "open":
             return Refusal(REFUSED_BY_OPERATOR)
-        obeyed = None if self.forced else orders
+        obeyed = None if self.forced else effects
         probing = False
         if obeyed is not None and obeyed.closed_until is not None:
             probing = self.may_probe(obeyed) if probe is None else probe and not self._probing
@@ -126,7 +134,7 @@ class Gate:
         if admission.era is not None:
             breaker.leave(admission.era, verdict, now)
 
-    def _limits(self, obeyed: Orders | None, left_s: float) -> Refusal | None:
+    def _limits(self, obeyed: Effects | None, left_s: float) -> Refusal | None:
         limit = self.max_concurrent
         if obeyed is not None and obeyed.limit is not None:
             limit = obeyed.limit if limit is None else min(limit, obeyed.limit)
@@ -138,13 +146,13 @@ class Gate:
             return Refusal(REFUSED_BY_SHED)
         return None
 
-    def may_probe(self, orders: Orders) -> bool:
+    def may_probe(self, effects: Effects) -> bool:
         """Whether the next call of a closed path shall be a probe: a share of them, never two at once."""
-        return not self._probing and orders.probe_share > 0 and self._draw() < orders.probe_share
+        return not self._probing and effects.probe_share > 0 and self._draw() < effects.probe_share
 
-    def put(self, command_id: str, order: Order, ends_at: float, now: float) -> None:
-        """Obey an order from the next call on."""
-        self._standing.put(command_id, order, ends_at)
+    def put(self, command_id: str, effect: Effect, ends_at: float, now: float) -> None:
+        """Take on an effect from the next call on."""
+        self._standing.put(command_id, effect, ends_at)
         self._refresh(now)
 
     def drop(self, command_id: str, now: float) -> None:
@@ -152,26 +160,26 @@ class Gate:
         self._standing.drop(command_id)
         self._refresh(now)
 
-    def orders_at(self, now: float) -> Orders | None:
+    def effects_at(self, now: float) -> Effects | None:
         """What is in force; leases end here."""
-        orders = self.orders
-        if orders is not None and now >= orders.until:
+        effects = self.effects
+        if effects is not None and now >= effects.until:
             self._refresh(now)
-            return self.orders
-        return orders
+            return self.effects
+        return effects
 
     def _refresh(self, now: float) -> None:
-        was_closed = self.orders is not None and self.orders.closed_until is not None
-        self.orders = self._standing.at(now)
-        if was_closed and (self.orders is None or self.orders.closed_until is None):
+        was_closed = self.effects is not None and self.effects.closed_until is not None
+        self.effects = self._standing.at(now)
+        if was_closed and (self.effects is None or self.effects.closed_until is None):
             self.breaker.reset()  # the path was seen to work, or is tried afresh
 
     def state(self, now: float) -> State:
         """What the gauge of the breaker shows."""
         if self.forced is not None:
             return State.OPEN if self.forced == "open" else State.CLOSED
-        orders = self.orders_at(now)
-        if orders is not None and orders.closed_until is not None:
+        effects = self.effects_at(now)
+        if effects is not None and effects.closed_until is not None:
             return State.OPEN_BY_COMMAND
         return self.breaker.state
 

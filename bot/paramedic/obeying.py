@@ -10,8 +10,8 @@ from paramedic.attempts import Attempts
 from paramedic.breaker import State
 from paramedic.calls import Call
 from paramedic.contract.command import ActionKind
+from paramedic.effects import Effect
 from paramedic.gate import Forced
-from paramedic.orders import Order
 from paramedic.telemetry.runtime import dropped
 
 
@@ -30,32 +30,32 @@ class Obeying(Attempts):
         with self._lock:
             self._gate.forced = state
 
-    def objection(self, order: Order, meant: "Sequence[Obeying]") -> str:
+    def objection(self, effect: Effect, meant: "Sequence[Obeying]") -> str:
         """Why this guard will not obey; empty when it will.
 
         Args:
-            order: What is asked.
+            effect: What is asked.
             meant: All guards that it is asked of.
         """
         if self._gate.forced is not None:
             return "overridden by operator"
-        if self.members is not None and order.closes_path:
+        if self.members is not None and effect.closes_path:
             return "" if any(m.stands for m in self.members() if m not in meant) else "last member"
-        if order.kind is ActionKind.FAILOVER and not self.fallbacks:
+        if effect.kind is ActionKind.FAILOVER and not self.fallbacks:
             return "no fallback"
-        if order.kind is ActionKind.DEGRADE and order.level > len(self.fallbacks):
-            return f"no fallback {order.level}, this guard has {len(self.fallbacks)}"
+        if effect.kind is ActionKind.DEGRADE and effect.level > len(self.fallbacks):
+            return f"no fallback {effect.level}, this guard has {len(self.fallbacks)}"
         return ""
 
-    def obey(self, command_id: str, order: Order, ends_at: float) -> None:
+    def obey(self, command_id: str, effect: Effect, ends_at: float) -> None:
         """Obey from the next call on, until `ends_at` of this guard's clock."""
         now = self._clock()
         with self._lock:
-            self._gate.put(command_id, order, ends_at, now)
+            self._gate.put(command_id, effect, ends_at, now)
             calls = list(self._calls)
-        if order.closes_path and order.abandon_after_s is not None:
+        if effect.closes_path and effect.abandon_after_s is not None:
             for call in calls:
-                self._let_go(call, max(0.0, order.abandon_after_s - (now - call.started)))
+                self._let_go(call, max(0.0, effect.abandon_after_s - (now - call.started)))
 
     def disobey(self, command_id: str) -> None:
         with self._lock:
@@ -78,10 +78,10 @@ class Obeying(Attempts):
     def draws_probe(self) -> bool | None:
         """For a router: None while the path is open, else whether this call shall probe it."""
         with self._lock:
-            orders = self._gate.orders_at(self._clock())
-            if orders is None or orders.closed_until is None or self._gate.forced is not None:
+            effects = self._gate.effects_at(self._clock())
+            if effects is None or effects.closed_until is None or self._gate.forced is not None:
                 return None
-            return self._gate.may_probe(orders)
+            return self._gate.may_probe(effects)
 
     @property
     def ready(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paramedic.contract.command import Command, CommandError, Target
-from paramedic.orders import Order, read_order
+from paramedic.effects import Effect, read_effect
 
 if TYPE_CHECKING:
     from paramedic.obeying import Obeying
@@ -73,12 +73,12 @@ class Registry:
         Raises:
             CommandError: This SDK cannot do it, or a parameter is wrong.
         """
-        order = read_order(command)
+        effect = read_effect(command)
         meant = [guard for guard in self.meant(command.target) if only is None or guard in only]
-        reasons = {guard: guard.objection(order, meant) for guard in meant}
+        reasons = {guard: guard.objection(effect, meant) for guard in meant}
         obeying = [guard for guard in meant if not reasons[guard]]
         for guard in obeying:
-            guard.obey(command.id, order, ends_at)
+            guard.obey(command.id, effect, ends_at)
         return Applied(_names(obeying), tuple(sorted({reason for reason in reasons.values() if reason})))
 
     def withdraw(self, command_id: str) -> None:
@@ -112,4 +112,4 @@ registry = Registry()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=registry.after_fork)
 
-__all__ = ["Applied", "CommandError", "Key", "Order", "Registry", "registry"]
+__all__ = ["Applied", "CommandError", "Effect", "Key", "Registry", "registry"]

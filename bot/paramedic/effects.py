@@ -1,6 +1,6 @@
 """What the commands in force ask of one guard, and until when.
 
-    trip_breaker, limit_concurrency, ... each with the end of its lease --> Orders: one value that a call obeys
+    trip_breaker, limit_concurrency, ... each with the end of its lease --> Effects: one value that a call obeys
 
 Commands that ask for the same thing add up to the stricter one. A lease ends by the clock of the caller
 of `at`: no timer is needed, and a dead platform cannot keep a bot waiting.
@@ -16,7 +16,7 @@ SUPPORTED = CLOSES_PATH | {ActionKind.SHED_LOAD, ActionKind.LIMIT_CONCURRENCY, A
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Effect:
     """One command, read: only the field of its own kind is set."""
 
     kind: ActionKind
@@ -34,8 +34,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
-    """All orders for one guard together."""
+class Effects:
+    """All effects for one guard together."""
 
     until: float  # when the first of their leases ends
     closed_until: float | None = None  # when the path opens again; None while it is open
@@ -47,7 +47,7 @@ class Orders:
     deadline_s: float | None = None
 
 
-def read_order(command: Command) -> Order:
+def read_effect(command: Command) -> Effect:
     """What a command asks for.
 
     Raises:
@@ -56,16 +56,16 @@ def read_order(command: Command) -> Order:
     kind, parameters = command.kind, command.parameters
     if kind not in SUPPORTED:
         raise CommandError(f"{kind} is not supported by this SDK version")
-    order = Order(kind, command.lease.id, command.lease.probe_share, abandon_after_s=_abandon_after(parameters))
+    effect = Effect(kind, command.lease.id, command.lease.probe_share, abandon_after_s=_abandon_after(parameters))
     if kind is ActionKind.SHED_LOAD:
-        return Order(kind, order.lease_id, 0.0, shed_share=_number(parameters, "share", 0, 1))
+        return Effect(kind, effect.lease_id, 0.0, shed_share=_number(parameters, "share", 0, 1))
     if kind is ActionKind.LIMIT_CONCURRENCY:
-        return Order(kind, order.lease_id, 0.0, limit=_whole(parameters, "limit"))
+        return Effect(kind, effect.lease_id, 0.0, limit=_whole(parameters, "limit"))
     if kind is ActionKind.SET_DEADLINE:
-        return Order(kind, order.lease_id, 0.0, deadline_s=_number(parameters, "deadline_s", 0.001, 86400))
+        return Effect(kind, effect.lease_id, 0.0, deadline_s=_number(parameters, "deadline_s", 0.001, 86400))
     if kind is ActionKind.DEGRADE:
-        return Order(kind, order.lease_id, order.probe_share, level=_whole(parameters, "level"))
-    return order
+        return Effect(kind, effect.lease_id, effect.probe_share, level=_whole(parameters, "level"))
+    return effect
 
 
 def _abandon_after(parameters: Mapping[str, str | int | float | bool]) -> float | None:
@@ -87,34 +87,34 @@ def _number(parameters: Mapping[str, str | int | float | bool], name: str, least
 
 
 class Standing:
-    """The orders in force for one guard, by command id."""
+    """The effects in force for one guard, by command id."""
 
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[Order, float]] = {}
+        self._held: dict[str, tuple[Effect, float]] = {}
 
-    def put(self, command_id: str, order: Order, ends_at: float) -> None:
-        self._held[command_id] = order, ends_at
+    def put(self, command_id: str, effect: Effect, ends_at: float) -> None:
+        self._held[command_id] = effect, ends_at
 
     def drop(self, command_id: str) -> None:
         self._held.pop(command_id, None)
 
-    def at(self, now: float) -> Orders | None:
+    def at(self, now: float) -> Effects | None:
         """What is in force now; None when nothing is. Forgets what has ended."""
         self._held = {key: held for key, held in self._held.items() if now < held[1]}
         if not self._held:
             return None
-        orders = [order for order, _ in self._held.values()]
-        closing = [(order, ends_at) for order, ends_at in self._held.values() if order.closes_path]
+        effects = [effect for effect, _ in self._held.values()]
+        closing = [(effect, ends_at) for effect, ends_at in self._held.values() if effect.closes_path]
         newest = closing[-1][0] if closing else None
-        return Orders(
+        return Effects(
             until=min(ends_at for _, ends_at in self._held.values()),
             closed_until=max((ends_at for _, ends_at in closing), default=None),
-            probe_share=min((order.probe_share for order, _ in closing), default=0.0),
+            probe_share=min((effect.probe_share for effect, _ in closing), default=0.0),
             lease_id=newest.lease_id if newest else "",
             level=newest.level if newest else 1,
-            shed_share=max(order.shed_share for order in orders),
-            limit=min((o.limit for o in orders if o.limit is not None), default=None),
-            deadline_s=min((o.deadline_s for o in orders if o.deadline_s is not None), default=None),
+            shed_share=max(effect.shed_share for effect in effects),
+            limit=min((e.limit for e in effects if e.limit is not None), default=None),
+            deadline_s=min((e.deadline_s for e in effects if e.deadline_s is not None), default=None),
         )
