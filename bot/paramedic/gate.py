@@ -20,6 +20,7 @@ from paramedic.contract.attributes import (
     REFUSED_BY_SHED,
 )
 from paramedic.effects import Effect, Effects, Standing
+from paramedic.probes import Probes
 
 Forced = Literal["open", "closed"] | None
 
@@ -58,7 +59,7 @@ class Gate:
     __slots__ = (
         "_admission",
         "_draw",
-        "_probing",
+        "_probes",
         "_standing",
         "breaker",
         "effects",
@@ -75,7 +76,7 @@ class Gate:
         self.running = 0
         self.effects: Effects | None = None
         self._standing = Standing()
-        self._probing = False
+        self._probes = Probes()
         self._admission = Admission(-1)  # the last one, used again while the breaker's era lasts
 
     def admit(self, now: float, left_s: float, probe: bool | None = None) -> Admission | Refusal:
@@ -100,7 +101,7 @@ class Gate:
         obeyed = None if self.forced else effects
         probing = False
         if obeyed is not None and obeyed.closed_until is not None:
-            probing = self.may_probe(obeyed) if probe is None else probe and not self._probing
+            probing = self.may_probe(obeyed, now) if probe is None else probe and not self._probes.running
             if not probing:
                 return Refusal(REFUSED_BY_COMMAND, obeyed.closed_until - now, obeyed.level, obeyed.lease_id)
         minds_breaker = not probing and self.forced is None
@@ -113,7 +114,7 @@ class Gate:
             return refusal
         self.running += 1
         if probing and obeyed is not None:
-            self._probing = True
+            self._probes.begin()
             return Admission(None, True, obeyed.lease_id)
         return self._admitted(breaker.enter(now) if minds_breaker else None)
 
@@ -130,7 +131,7 @@ class Gate:
             breaker.row = 0
             return
         if admission.probe:
-            self._probing = False
+            self._probes.end(verdict, now)
         if admission.era is not None:
             breaker.leave(admission.era, verdict, now)
 
@@ -146,9 +147,9 @@ class Gate:
             return Refusal(REFUSED_BY_SHED)
         return None
 
-    def may_probe(self, effects: Effects) -> bool:
-        """Whether the next call of a closed path shall be a probe: a share of them, never two at once."""
-        return not self._probing and effects.probe_share > 0 and self._draw() < effects.probe_share
+    def may_probe(self, effects: Effects, now: float) -> bool:
+        """Whether the next call of a closed path shall be a probe."""
+        return self._probes.due(now, effects.probe_share, self._draw)
 
     def put(self, command_id: str, effect: Effect, ends_at: float, now: float) -> None:
         """Take on an effect from the next call on."""
@@ -173,6 +174,7 @@ class Gate:
         self.effects = self._standing.at(now)
         if was_closed and (self.effects is None or self.effects.closed_until is None):
             self.breaker.reset()  # the path was seen to work, or is tried afresh
+            self._probes.forget()
 
     def state(self, now: float) -> State:
         """What the gauge of the breaker shows."""
@@ -185,4 +187,4 @@ class Gate:
 
     def forget_calls(self) -> None:
         """After a fork: the calls in flight belong to the parent."""
-        self.running, self._probing = 0, False
+        self.running, self._probes = 0, Probes()

@@ -78,10 +78,11 @@ class Obeying(Attempts):
     def draws_probe(self) -> bool | None:
         """For a router: None while the path is open, else whether this call shall probe it."""
         with self._lock:
-            effects = self._gate.effects_at(self._clock())
+            now = self._clock()
+            effects = self._gate.effects_at(now)
             if effects is None or effects.closed_until is None or self._gate.forced is not None:
                 return None
-            return self._gate.may_probe(effects)
+            return self._gate.may_probe(effects, now)
 
     @property
     def ready(self) -> bool:

@@ -61,7 +61,7 @@ class Verify:
                 fresh = stored.save_acks(session, acks, now)
                 for action, ack in fresh:
                     why = f" ({ack.reason})" if ack.reason else ""
-                    text = f"{ack.instance} {ack.state} {action.id}{why}."
+                    text = f"{action.service} ({ack.instance[:8]}) {ack.state} {action.id}{why}."
                     incidents.log(session, action.incident, at=now, kind="act", text=text)
                 return {action.incident for action, _ in fresh}
         except StoreDown:

@@ -61,7 +61,7 @@ class Lease:
 
     id: str
     ttl_s: float
-    probe_share: float = 0.1  # share of calls, 0 to 1, still sent to the target so that recovery can be seen
+    probe_share: float = 0.1  # at most this share of calls, 0 to 1, still goes to the target, to see its recovery
 
 
 @dataclass(frozen=True, slots=True)

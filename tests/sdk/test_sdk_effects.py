@@ -1,6 +1,7 @@
 """What commands make of a guard, and that they end by themselves."""
 
 import asyncio
+import contextlib
 import random
 
 import pytest
@@ -91,6 +92,42 @@ def test_at_most_one_probe_is_in_flight(run, clock, command, obey):
     assert sorted(map(str, map(type, answers))).count(str(bool)) == 1
 
 
+def test_probes_that_fail_become_ever_rarer_and_one_that_works_ends_the_pause(run, clock, command, obey):
+    guard = Guard("llm", peer="aurora", clock=clock, draw=lambda: 0.0)
+    obey(command("trip_breaker", peer="aurora", probe_share=1.0, ttl_s=300))
+    made = []
+
+    async def tried(fn):
+        made.append(clock.now)
+        return await fn()
+
+    async def main(fn, seconds):
+        begun, made[:] = clock.now, []
+        for _ in range(4 * seconds):
+            with contextlib.suppress(RuntimeError, CommandRefused):
+                await guard.run(tried, fn)
+            clock.now += 0.25
+        return [at - begun for at in made]
+
+    async def fine():
+        return 1
+
+    assert run(main(broken, 12)) == [0, 0.5, 1.5, 3.5, 7.5, 11.5], "half a second, doubled up to four"
+    clock.now += 4
+    assert len(run(main(fine, 5))) == 20
+
+
+def test_the_next_treatment_probes_at_once(run, clock, command, obey):
+    guard = Guard("llm", peer="aurora", clock=clock, draw=lambda: 0.0)
+    first = command("trip_breaker", peer="aurora", probe_share=1.0)
+    obey(first)
+    with pytest.raises(RuntimeError):
+        run(guard.run(broken))
+    registry.withdraw(first.id)
+    obey(command("trip_breaker", peer="aurora", probe_share=1.0))
+    assert run(guard.run(echo, 1)) == 1
+
+
 def test_a_share_of_nothing_probes_nothing(run, clock, command, obey):
     guard = Guard("llm", peer="aurora", clock=clock, draw=lambda: 0.0)
     obey(command("trip_breaker", peer="aurora", probe_share=0.0))
@@ -140,6 +177,7 @@ def test_failed_probes_say_nothing_to_the_local_breaker(run, clock, command, obe
         for _ in range(3):
             with pytest.raises(RuntimeError):
                 await guard.run(broken)
+            clock.now += 4  # longer than the pause between failed probes
 
     run(main())
     registry.withdraw(trip.id)
