@@ -1,7 +1,9 @@
 """Middle stages: alerts become incidents, incidents get a diagnosis and example traces."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sqlmodel import Session
 
@@ -19,6 +21,7 @@ from paramedic_detector.values import Alert, Diagnosis, IncidentState
 
 log = logging.getLogger("paramedic.engine")
 TRACES = 3  # examples kept with an incident
+GROWS_S = 30.0  # a trace's callers end after what they call: for so long a part of a trace is asked for again
 RECENT_S = 20.0  # without an alert for so long there is nothing new to learn from
 
 
@@ -139,34 +142,47 @@ class Exemplars:
 
     def _case(self, case: Case, tick: Tick) -> Case:
         asked_at = self._asked_at.get(case.number, 0.0)
-        if len(case.incident.traces) >= TRACES or tick.now - asked_at < self._parts.timing.traces_s:
+        if tick.now - asked_at < self._parts.timing.traces_s:
             return case
+        parts = [trace["trace_id"] for trace in case.incident.traces if not _has_root(trace)]
+        growing = parts if tick.now - case.incident.opened_at < GROWS_S else []
+        ids = [*growing, *self._new_ids(case, tick)]
+        if not ids:
+            return case
+        self._asked_at[case.number] = tick.now
+        notes = {trace["trace_id"]: trace["note"] for trace in case.incident.traces} | self._wanted(case, tick)
+        found = self._parts.recorder.traces(ids)
+        traces = [
+            trace_out(trace_id, notes[trace_id], spans).model_dump() for trace_id, spans in found.items() if spans
+        ]
+        return self._keep(case, traces) if traces else case
+
+    def _new_ids(self, case: Case, tick: Tick) -> list[str]:
+        known = {trace["trace_id"] for trace in case.incident.traces}
+        return [one for one in self._wanted(case, tick) if one not in known][: TRACES - len(known)]
+
+    def _wanted(self, case: Case, tick: Tick) -> dict[str, str]:
+        """Traces that show the incident, the most telling first, each with what it shows."""
         mine = {row.fingerprint for row in case.alerts}
-        wanted = {
+        return {
             exemplar.trace_id: exemplar.note
             for alert in sorted(tick.alerts, key=lambda alert: -alert.score)
             if alert.fingerprint in mine
             for exemplar in alert.exemplars
         }
-        known = {trace["trace_id"] for trace in case.incident.traces}
-        ids = [trace_id for trace_id in wanted if trace_id not in known][:TRACES]
-        if not ids:
-            return case
-        self._asked_at[case.number] = tick.now
-        found = self._parts.recorder.traces(ids)
-        traces = [
-            trace_out(trace_id, wanted[trace_id], spans).model_dump() for trace_id, spans in found.items() if spans
-        ]
-        return self._keep(case, traces) if traces else case
 
-    def _keep(self, case: Case, traces: list[dict[str, object]]) -> Case:
+    def _keep(self, case: Case, traces: list[dict[str, Any]]) -> Case:
         try:
             with self._parts.store.writing() as session:
                 row = session.get_one(IncidentRow, case.number)
-                row.traces = [*row.traces, *traces][:TRACES]
+                row.traces = list({trace["trace_id"]: trace for trace in (*row.traces, *traces)}.values())[:TRACES]
                 return replace(case, incident=row)
         except Moved:
             return case
+
+
+def _has_root(trace: Mapping[str, Any]) -> bool:
+    return any(not span["parent_id"] for span in trace["spans"])
 
 
 def _new_incident(alerts: tuple[Alert, ...], now: float) -> IncidentRow:

@@ -6,9 +6,10 @@ import pytest
 from desk_parts import FAILOVER, START, TRIP, Clock, Room, alert
 
 from paramedic.contract.command import AckState
+from paramedic_collector.spans import Span
 from paramedic_detector.api.schemas import Write
 from paramedic_detector.store.records import desk
-from paramedic_detector.values import Mode, Outcome, Reason
+from paramedic_detector.values import Exemplar, Mode, Outcome, Reason
 
 
 @pytest.fixture
@@ -250,6 +251,22 @@ def test_severity_follows_the_users(room):
     room.tick(seconds=5, times=6)
     assert room.case().incident.severity == 2, "they were hurt, and are not now"
     assert room.case().incident.worst_severity == 1
+
+
+def test_an_example_trace_grows_until_its_root_has_ended(room):
+    """A hung call ends before the request that waits for it: at first its trace is a part."""
+    shown = replace(alert(room.clock.now), exemplars=(Exemplar("t1", "b", 5e-9, "503"),))
+    call = Span("t1", "b", "a", "bot", "bot-1", "llm.primary", "client", 2, 5, "error", "503", {})
+    root = Span("t1", "a", "", "bot", "bot-1", "POST /chat", "server", 1, 9, "unset", "", {})
+    room.recorder.spans["t1"] = [call]
+    room.fault(shown)
+    room.tick(times=2)
+    names = [[span["name"] for span in trace["spans"]] for trace in room.case().incident.traces]
+    assert names == [["llm.primary"]]
+    room.recorder.spans["t1"].append(root)
+    room.tick(times=8)
+    (trace,) = room.case().incident.traces
+    assert ([span["name"] for span in trace["spans"]], trace["note"]) == (["POST /chat", "llm.primary"], "503")
 
 
 def test_what_the_published_rules_would_have_said_is_counted(room):

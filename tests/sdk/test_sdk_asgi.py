@@ -5,6 +5,10 @@ import asyncio
 import httpx
 import pytest
 from fastapi import FastAPI, Response
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 import paramedic
 from paramedic.asgi import Traced
@@ -93,3 +97,41 @@ def test_paths_that_lead_nowhere_make_no_names(ask, sink):
 def test_without_telemetry_requests_pass(ask):
     assert runtime.tracer is None
     assert ask("POST", "/chat/ann").status_code == 200
+
+
+@pytest.fixture
+def fastapi_own():
+    """What FastAPI's own telemetry exports."""
+    return InMemorySpanExporter()
+
+
+def served_by_fastapi(own, path, *, inside):
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(own))
+    app = FastAPI(telemetry={"tracer_provider": provider, "metrics": False, "logs": False})
+
+    @app.get("/{anything}")
+    async def anything(anything: str) -> str:
+        return anything
+
+    if inside:
+        app.add_middleware(Traced)
+
+    async def main():
+        transport = httpx.ASGITransport(app if inside else Traced(app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://bot") as client:
+            return await client.get(path)
+
+    assert asyncio.run(main()).status_code == 200
+
+
+@pytest.mark.parametrize(("inside", "ours", "theirs"), [(False, 1, 0), (True, 0, 1)])
+def test_a_request_is_one_server_span_also_when_fastapi_traces_by_itself(sink, fastapi_own, inside, ours, theirs):
+    served_by_fastapi(fastapi_own, "/hello", inside=inside)
+    assert sum(span.kind is SpanKind.SERVER for span in sink.spans) == ours
+    assert sum(span.kind is SpanKind.SERVER for span in fastapi_own.get_finished_spans()) == theirs
+
+
+def test_who_asks_whether_the_bot_lives_is_no_user(sink, fastapi_own):
+    served_by_fastapi(fastapi_own, "/healthz", inside=False)
+    assert (list(sink.spans), list(fastapi_own.get_finished_spans())) == ([], [])

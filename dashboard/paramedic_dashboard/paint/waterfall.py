@@ -109,15 +109,23 @@ def _label(span: Span, look: str) -> str:
     return took
 
 
+def _short(text: str) -> str:
+    """A number with the digits that say something; any other text as it is."""
+    try:
+        return f"{float(text):.2g}" if "." in text else text
+    except ValueError:
+        return text
+
+
 def _facts(span: Span) -> str:
     """What an LLM call says about itself: provider, model, attempt, first token, tokens, cost."""
     has = span.attributes
-    told = [form.format(has[name]) for name, form in LLM_FACTS if has.get(name) not in (None, "", "0")]
+    told = [form.format(_short(has[name])) for name, form in LLM_FACTS if has.get(name) not in (None, "", "0")]
     into, out = has.get("gen_ai.usage.input_tokens"), has.get("gen_ai.usage.output_tokens")
     if into or out:
         told.append(f"{into or '?'}→{out or '?'} tokens")
     if cost := has.get("paramedic.cost"):
-        told.append(f"${cost}")
+        told.append(f"${_short(cost)}")
     if has.get("paramedic.probe", "").lower() == "true":
         told.append("probe")
     return "".join(f" · {fact[:40]}" for fact in told)
