@@ -331,7 +331,7 @@ def test_an_incident_that_nothing_treats_calls_for_you_within_ten_seconds(room):
 
 
 def test_what_is_over_before_there_was_something_to_say_is_not_told(room):
-    room.policy.mode, room.policy.reason = Mode.TELL, Reason.COOLING_DOWN
+    room.policy.mode, room.policy.reason = Mode.TELL, Reason.ALREADY_TREATED
     room.fault()
     room.tick()
     room.heal()
