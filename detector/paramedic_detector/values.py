@@ -79,7 +79,7 @@ class Diagnosis:
     """What is wrong and where, and how sure."""
 
     fault_class: str  # of taxonomy.yaml; "unknown" is honest and never treated automatically
-    probability: float  # calibrated P(class and target)
+    probability: float  # P(class and target), by weights set by hand: orderly, not calibrated yet
     classes: Mapping[str, float]  # probability of each class
     suspects: tuple[Suspect, ...]  # most likely first; empty only for "unknown"
     summary: str  # one sentence: "aurora answers 503 to 48 % of calls and lets the rest hang"
