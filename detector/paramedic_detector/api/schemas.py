@@ -28,7 +28,7 @@ class IncidentSummary(BaseModel):
     severity: Severity
     title: str = Field(examples=["aurora fails: provider outage"])
     fault_class: str
-    probability: float = Field(description="of the class together with its target; not calibrated on recorded faults yet")
+    probability: float = Field(description="of the class together with its target; not calibrated yet")
     target: str = Field(examples=["aurora", "support-bot in eu-1b"])
     cause: str = Field(description="one sentence: what is wrong")
     done: str = Field(description="one sentence: what paramedic has done; empty when nothing")
