@@ -7,7 +7,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,10 +14,10 @@ import pytest
 from fake_api import TOKEN, FakeApi
 from fake_worlds import quiet
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from site_under_test import Site
 
 from paramedic_dashboard.launch import command
 
-READY = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync")  # fmt: skip
@@ -29,14 +28,6 @@ def api() -> Iterator[FakeApi]:
     fake = FakeApi(quiet()).start()
     yield fake
     fake.stop()
-
-
-@dataclass
-class Site:
-    """A dashboard process and the API that it reads."""
-
-    url: str
-    api: FakeApi
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         fake.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: its event loop counts as running until it stops, for all tests after it
 def chromium() -> Iterator[Browser]:
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     if found is None:
@@ -67,14 +58,14 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def phone_context(chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     yield context
     context.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def desk_context(chromium: Browser) -> Iterator[BrowserContext]:
     context = chromium.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
     yield context

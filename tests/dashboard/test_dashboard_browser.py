@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import httpx
 import pytest
-from conftest import READY, Site
 from fake_worlds import hostile, treated, waiting
 from playwright.sync_api import BrowserContext, Page, expect
+from site_under_test import READY, Site
 
 WAIT_MS = 20_000
 LOOKS = [
