@@ -26,9 +26,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from rich.console import Console
 from rich.table import Table
 
-from paramedic_collector.addresses import Endpoint
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config import CollectorConfig
+from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.counters import ACCEPTED
 from paramedic_collector.decode import flatten, parse
 from paramedic_collector.facts import Tables, facts_of
@@ -36,7 +35,8 @@ from paramedic_collector.fold import fold_spans
 from paramedic_collector.join import Join
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
-from paramedic_collector.recorder import Recorder
+from paramedic_collector.receive.addresses import Endpoint
+from paramedic_collector.record.recorder import Recorder
 from paramedic_collector.redact import Redactor
 
 SPANS = 512  # a batch

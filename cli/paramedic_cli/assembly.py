@@ -24,10 +24,10 @@ from paramedic_cli.platform import Addresses
 from paramedic_cli.ports import free_port
 from paramedic_cli.processes import ChildProcess, warded
 from paramedic_cli.settings import environment_of
-from paramedic_collector.addresses import AddressInUse, Endpoint
 from paramedic_collector.bus import InProcessBus
 from paramedic_collector.main import Collector
-from paramedic_collector.recorder import RecorderBusy
+from paramedic_collector.receive.addresses import AddressInUse, Endpoint
+from paramedic_collector.record.recorder import RecorderBusy
 from paramedic_dashboard.launch import command
 from paramedic_detector.main import Detector
 from paramedic_detector.main_start import StartError

@@ -17,7 +17,7 @@ from paramedic_collector import counters as count
 from paramedic_collector.counters import Counters
 from paramedic_collector.decode import Parsed, Undecodable, parse
 from paramedic_collector.otlp import Signal
-from paramedic_collector.recorder import Place, Recorder
+from paramedic_collector.record.recorder import Place, Recorder
 from paramedic_collector.redact import Redactor
 
 RETRY_S: Final = 1  # what a sender is told to wait when there is no room

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from paramedic_collector import counters as count
-from paramedic_collector.addresses import Endpoint
 from paramedic_collector.bus import Bus
-from paramedic_collector.config import CollectorConfig
+from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.counters import Counters
 from paramedic_collector.facts import Tables
 from paramedic_collector.intake import Intake, Taken
 from paramedic_collector.join import Join
-from paramedic_collector.receive_grpc import GrpcReceiver
-from paramedic_collector.receive_http import App, HttpReceiver, Page
-from paramedic_collector.recorder import Limits, Recorder
+from paramedic_collector.receive.addresses import Endpoint
+from paramedic_collector.receive.grpc import GrpcReceiver
+from paramedic_collector.receive.http import App, HttpReceiver, Page
+from paramedic_collector.record.recorder import Limits, Recorder
 from paramedic_collector.redact import Redactor
 from paramedic_collector.windower import Windower
 

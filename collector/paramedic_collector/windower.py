@@ -26,7 +26,7 @@ from paramedic_collector.logs import fold_logs, seconds_of
 from paramedic_collector.merge import family_of, merge_all
 from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
-from paramedic_collector.recorder import Place
+from paramedic_collector.record.recorder import Place
 from paramedic_collector.windows import WindowBatch
 
 log = logging.getLogger(__name__)

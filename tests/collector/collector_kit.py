@@ -14,13 +14,13 @@ from pathlib import Path
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from paramedic_collector.addresses import Endpoint
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config import CollectorConfig
+from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.decode import flatten, parse
 from paramedic_collector.facts import Tables, facts_of
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
+from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.windows import KEYS, SCALE
 
 T0 = 1_700_000_000  # a second of the tests' time

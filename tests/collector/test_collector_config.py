@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic_collector.config import ConfigError, load, parse
+from paramedic_collector.config.load import ConfigError, load, parse
 from paramedic_collector.otlp import Signal
 
 GOOD = """

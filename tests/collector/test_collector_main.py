@@ -10,7 +10,7 @@ import urllib.request
 from collector_kit import NANO, T0, Made, naive_windows, payload, plain_windows, random_spans, rows
 
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config import CollectorConfig
+from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.counters import LATE, OUT_OF_RANGE
 from paramedic_collector.intake import Reply
 from paramedic_collector.main import Collector
@@ -100,9 +100,9 @@ def test_nothing_personal_reaches_the_disk_or_a_window(tmp_path):
 CHILD = """
 import sys, time
 from pathlib import Path
-from paramedic_collector.addresses import Endpoint
+from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config import CollectorConfig
+from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.main import Collector
 config = CollectorConfig(grpc=None, http=Endpoint("localhost", 0))
 collector = Collector(config, InProcessBus(), Path(sys.argv[1]))

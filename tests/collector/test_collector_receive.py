@@ -32,16 +32,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from paramedic_collector.addresses import AddressInUse, Endpoint
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config import CollectorConfig
+from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.counters import REFUSED_REQUESTS, Counters
 from paramedic_collector.intake import Intake, Reply
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
-from paramedic_collector.receive_grpc import GrpcReceiver
-from paramedic_collector.receive_http import App, HttpReceiver
-from paramedic_collector.recorder import Recorder
+from paramedic_collector.receive.addresses import AddressInUse, Endpoint
+from paramedic_collector.receive.grpc import GrpcReceiver
+from paramedic_collector.receive.http import App, HttpReceiver
+from paramedic_collector.record.recorder import Recorder
 from paramedic_collector.redact import Redactor
 
 PROTOBUF = "application/x-protobuf"

@@ -11,10 +11,10 @@ import time
 import pytest
 from collector_kit import Clock, Made, payload
 
-from paramedic_collector import segments
 from paramedic_collector.decode import parse
 from paramedic_collector.otlp import Signal
-from paramedic_collector.recorder import Limits, Recorder, RecorderBusy
+from paramedic_collector.record import segments
+from paramedic_collector.record.recorder import Limits, Recorder, RecorderBusy
 
 
 def keep(recorder, *spans):
@@ -171,7 +171,7 @@ import sys, time
 from pathlib import Path
 from paramedic_collector.decode import parse
 from paramedic_collector.otlp import Signal
-from paramedic_collector.recorder import Recorder
+from paramedic_collector.record.recorder import Recorder
 folder, body = Path(sys.argv[1]), bytes.fromhex(sys.argv[2])
 recorder = Recorder(folder, clock=time.time)
 for number in range(1, 1_000_000):

@@ -6,7 +6,7 @@ import pytest
 from desk_parts import FAILOVER, START, TRIP, Clock, Room, alert
 
 from paramedic.contract.command import AckState
-from paramedic_collector.spans import Span
+from paramedic_collector.record.spans import Span
 from paramedic_detector.api.schemas import Write
 from paramedic_detector.store.records import desk
 from paramedic_detector.values import Exemplar, Mode, Outcome, Reason

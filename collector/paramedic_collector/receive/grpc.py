@@ -17,9 +17,9 @@ from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from paramedic_collector.addresses import AddressInUse, Endpoint, close_all, listen
 from paramedic_collector.intake import RETRY_S, Answer, Intake, Reply
 from paramedic_collector.otlp import Signal
+from paramedic_collector.receive.addresses import AddressInUse, Endpoint, close_all, listen
 
 _SERVICES: Final = {Signal.TRACES: "trace.v1.TraceService", Signal.METRICS: "metrics.v1.MetricsService",
                     Signal.LOGS: "logs.v1.LogsService"}  # fmt: skip

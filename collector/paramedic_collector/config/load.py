@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from paramedic_collector.addresses import Endpoint
-from paramedic_collector.config_parts import COMPONENTS, ELSEWHERE, SECTIONS, Receiver, read_component
-from paramedic_collector.config_text import read_yaml, resolve
+from paramedic_collector.config.parts import COMPONENTS, ELSEWHERE, SECTIONS, Receiver, read_component
+from paramedic_collector.config.text import read_yaml, resolve
 from paramedic_collector.otlp import Signal
+from paramedic_collector.receive.addresses import Endpoint
 
 _ID: Final = re.compile(r"(?P<type>[a-zA-Z][0-9a-zA-Z_]{0,62})(?:/(?P<name>[^\s\x00-\x1f]{1,1024}))?")
 _DEFAULT_MIB: Final = 512

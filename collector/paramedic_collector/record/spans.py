@@ -10,8 +10,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from paramedic_collector.facts import KINDS
 from paramedic_collector.otlp import Signal
 from paramedic_collector.pivot import EXCEPTION, SERVICE, STATUS_CODES
+from paramedic_collector.record.segments import Frame
 from paramedic_collector.redact import redact_text
-from paramedic_collector.segments import Frame
 
 _STATUSES = ("unset", "ok", "error")
 

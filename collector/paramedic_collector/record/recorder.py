@@ -23,11 +23,11 @@ from typing import IO, Final
 
 import zstandard
 
-from paramedic_collector import segments
 from paramedic_collector.decode import Parsed
-from paramedic_collector.segments import Frame
-from paramedic_collector.spans import Span, spans_in
-from paramedic_collector.trace_index import TraceIndex
+from paramedic_collector.record import segments
+from paramedic_collector.record.segments import Frame
+from paramedic_collector.record.spans import Span, spans_in
+from paramedic_collector.record.trace_index import TraceIndex
 
 log = logging.getLogger(__name__)
 

@@ -22,11 +22,11 @@ from google.rpc import code_pb2
 from google.rpc.status_pb2 import Status
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from paramedic_collector.addresses import Endpoint, listen
 from paramedic_collector.decode import Undecodable
 from paramedic_collector.intake import RETRY_S, Answer, Intake, Reply
 from paramedic_collector.otlp import Signal
-from paramedic_collector.otlp_json import status_json, to_protobuf
+from paramedic_collector.receive.addresses import Endpoint, listen
+from paramedic_collector.receive.otlp_json import status_json, to_protobuf
 
 log = logging.getLogger(__name__)
 

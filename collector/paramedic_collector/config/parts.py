@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from paramedic_collector.addresses import Endpoint, parse_endpoint
+from paramedic_collector.receive.addresses import Endpoint, parse_endpoint
 
 SECTIONS: Final = ("receivers", "processors", "exporters", "connectors", "extensions")
 HAND_OFF: Final = "paramedic"  # the name that makes an otlp exporter the in-process hand-off
