@@ -1,0 +1,157 @@
+"""A checked configuration of the collector, as values: what `otel-config.yaml` asks for.
+
+    CollectorConfig = receivers -> pipelines (processors, exporters), health_check, limits
+
+Every receiver feeds every pipeline of its signal. Of a pipeline, `paramedic` (the in-process hand-off) takes
+windows; the other exporters forward what the flight recorder holds.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from paramedic_collector.otlp import Signal
+from paramedic_collector.receive.addresses import Endpoint
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTls:
+    """Files in PEM."""
+
+    cert_file: str
+    key_file: str
+    client_ca_file: str = ""  # clients must show a certificate that this one signed
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Which web pages may send; "*" stands for any characters."""
+
+    allowed_origins: tuple[str, ...]
+    allowed_headers: tuple[str, ...] = ()
+    max_age_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One protocol of one receiver."""
+
+    endpoint: Endpoint
+    limit_bytes: int  # largest request, after decompression too
+    tls: ServerTls | None = None
+    tokens: tuple[str, ...] = ()  # one of them must come as `authorization: Bearer ...`; none: everybody may send
+    cors: Cors | None = None  # of HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """An `otlp` receiver."""
+
+    name: str
+    grpc: Server | None = None
+    http: Server | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`retry_on_failure`, with the Collector's defaults."""
+
+    enabled: bool = True
+    initial_s: float = 5.0
+    randomization: float = 0.5
+    multiplier: float = 1.5
+    most_s: float = 30.0  # between two tries
+    give_up_s: float = 300.0  # after this a request is dropped and counted; 0 for never
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How an exporter makes sure of whom it speaks to."""
+
+    insecure: bool = False  # plain text
+    skip_verify: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpExporter:
+    """`otlp_grpc`/`otlp` or `otlp_http`/`otlphttp`: to the team's own backend."""
+
+    name: str
+    transport: str  # "grpc" or "http"
+    target: str  # "host:port" for gRPC; the base URL for HTTP
+    urls: dict[Signal, str] = field(default_factory=dict)  # of HTTP, where they are not base + /v1/SIGNAL
+    headers: tuple[tuple[str, str], ...] = ()
+    compression: str = "gzip"  # or "none", "zstd" for HTTP
+    tls: ClientTls = ClientTls()
+    timeout_s: float = 5.0
+    retry: Retry = Retry()
+    queue_bytes: int = 256 << 20  # most that may wait on disk for this exporter; older frames are dropped and counted
+
+
+@dataclass(frozen=True, slots=True)
+class FileExporter:
+    """`file`: a line of JSON a request, or length-prefixed protobuf."""
+
+    name: str
+    path: str
+    format: str = "json"  # or "proto"
+    compression: str = ""  # or "zstd"
+    rotate_bytes: int = 0  # 0: one file for ever
+    backups: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class DebugExporter:
+    """`debug`: a line in the log for each request."""
+
+    name: str
+    verbosity: str = "basic"
+
+
+Exporter = OtlpExporter | FileExporter | DebugExporter
+
+
+class Processor(Protocol):
+    """One step of a pipeline: `attributes`, `filter`, `redaction` or `tail_sampling`."""
+
+    name: str
+
+    def process(self, signal: Signal, request: "Message", now: float) -> list["Message"]:
+        """Change an OTLP request (`Export...ServiceRequest`), in place if that is easier.
+
+        Returns:
+            What goes on now: usually the request itself; none while it is kept back or when nothing is left.
+        """
+        ...
+
+    def due(self, now: float) -> list["Message"]:
+        """Requests that were kept back and may go on now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The way of one signal."""
+
+    name: str  # "traces" or "traces/backup"
+    signal: Signal
+    processors: tuple[Processor, ...] = ()  # those that change something; in order
+    exporters: tuple[Exporter, ...] = ()
+    windows: bool = False  # whether it also exports to paramedic
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    """A checked configuration."""
+
+    receivers: tuple[Receiver, ...]
+    pipelines: tuple[Pipeline, ...]
+    memory_bytes: int = 512 << 20  # of `memory_limiter`; for what waits: half for the queue, half for the join
+    health: Endpoint | None = None  # of `health_check`
+    health_path: str = "/"
+    keep_content: bool = False  # record the messages of conversations
