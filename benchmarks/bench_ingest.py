@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config.load import CollectorConfig
+from paramedic_collector.config.model import CollectorConfig, Pipeline, Receiver, Server
 from paramedic_collector.counters import ACCEPTED
 from paramedic_collector.decode import flatten, parse
 from paramedic_collector.facts import Tables, facts_of
@@ -161,7 +161,11 @@ def send(transport: str, address: str, bodies: list[bytes]) -> None:
 
 def whole(transport: str, bodies: list[bytes], rounds: int) -> float:
     """Spans per CPU-second of receiving, redacting, recording, folding and joining."""
-    config = CollectorConfig(grpc=Endpoint("localhost", 0), http=Endpoint("localhost", 0))
+    anywhere = Endpoint("localhost", 0)
+    config = CollectorConfig(
+        (Receiver("otlp", Server(anywhere, 4 << 20), Server(anywhere, 20 << 20)),),
+        tuple(Pipeline(signal, signal, windows=True) for signal in Signal),
+    )
     best = 0.0
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from paramedic_cli.errors import UserError
-from paramedic_collector.config.load import CollectorConfig, ConfigError, load
+from paramedic_collector.config.load import ConfigError, load
+from paramedic_collector.config.model import CollectorConfig
 
 FILE = "otel-config.yaml"
 PACKAGE = Path(__file__).parent

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from paramedic_collector import counters as count
 from paramedic_collector.bus import Bus
-from paramedic_collector.config.load import CollectorConfig
+from paramedic_collector.config.model import CollectorConfig
 from paramedic_collector.counters import Counters
 from paramedic_collector.facts import Tables
 from paramedic_collector.intake import Intake, Taken
@@ -72,7 +72,9 @@ class Collector:
         limits: Limits | None = None,
         header_timeout_s: float = 10.0,
     ) -> None:
-        self.addresses: dict[str, Endpoint] = {}  # "grpc" and "http", as they really are once started
+        self.addresses: dict[
+            str, Endpoint
+        ] = {}  # "grpc" and "http" (of a second receiver "NAME grpc"), as they really are once started
         self._config, self._bus, self._clock = config, bus, clock
         self._counters = Counters()
         self.recorder = Recorder(Path(data_dir) / "recorder", limits, clock=clock)
@@ -125,12 +127,15 @@ class Collector:
         self.recorder.close()
 
     def _build_receivers(self, header_timeout_s: float) -> dict[str, _Receiver]:
-        config, found = self._config, dict[str, _Receiver]()
-        if config.grpc is not None:
-            found["grpc"] = GrpcReceiver(config.grpc, self.intake, limit_bytes=config.grpc_limit_bytes)
-        if config.http is not None:
-            app = App(self.intake, self._pages(), limit_bytes=config.http_limit_bytes, body_timeout_s=_BODY_TIMEOUT_S)
-            found["http"] = HttpReceiver(config.http, app, header_timeout_s=header_timeout_s)
+        found = dict[str, _Receiver]()
+        for one in self._config.receivers:
+            if one.grpc is not None:
+                name = "grpc" if "grpc" not in found else f"{one.name} grpc"
+                found[name] = GrpcReceiver(one.grpc.endpoint, self.intake, limit_bytes=one.grpc.limit_bytes)
+            if one.http is not None:
+                name, limit = "http" if "http" not in found else f"{one.name} http", one.http.limit_bytes
+                app = App(self.intake, self._pages(), limit_bytes=limit, body_timeout_s=_BODY_TIMEOUT_S)
+                found[name] = HttpReceiver(one.http.endpoint, app, header_timeout_s=header_timeout_s)
         return found
 
     def _pages(self) -> dict[str, Page]:

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config.load import CollectorConfig
+from paramedic_collector.config.model import CollectorConfig, DebugExporter, Pipeline, Receiver, Server
 from paramedic_collector.decode import flatten, parse
 from paramedic_collector.facts import Tables, facts_of
 from paramedic_collector.main import Collector
@@ -275,10 +275,20 @@ def _plain_values(row):
     return values
 
 
+def config_of(grpc=None, http=None, *, limit_bytes=20 << 20, windows=tuple(Signal), debug=(), **options):
+    """A configuration with these endpoints; signals in `windows` go to paramedic, those in `debug` to the log."""
+    servers = {"grpc": grpc and Server(grpc, limit_bytes), "http": http and Server(http, limit_bytes)}
+    pipelines = tuple(
+        Pipeline(one, one, windows=one in windows, exporters=(DebugExporter("debug"),) if one in debug else ())
+        for one in Signal
+    )
+    return CollectorConfig((Receiver("otlp", **servers),), pipelines, **options)
+
+
 def running(folder: Path, **options) -> tuple[Collector, InProcessBus]:
     """A started collector on free ports."""
     bus = InProcessBus()
-    config = CollectorConfig(grpc=Endpoint("localhost", 0), http=Endpoint("localhost", 0), **options)
+    config = config_of(Endpoint("localhost", 0), Endpoint("localhost", 0), **options)
     collector = Collector(config, bus, folder)
     collector.start()
     return collector, bus

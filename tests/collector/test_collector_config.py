@@ -33,17 +33,22 @@ def mistakes(text, env=None):
     return caught.value.mistakes
 
 
+def endpoints(config):
+    return tuple(str(one and one.endpoint) for one in (config.receivers[0].grpc, config.receivers[0].http))
+
+
 def test_the_file_that_ships_is_right():
     config = load(Path(__file__).parents[2] / "otel-config.yaml", {})
-    assert (str(config.grpc), str(config.http)) == ("localhost:4317", "localhost:4318")
+    assert endpoints(config) == ("localhost:4317", "localhost:4318")
     assert config.windows == frozenset(Signal)
     assert config.memory_bytes == 512 << 20
 
 
 def test_everything_that_was_asked_for_is_read():
     config = parse(GOOD, {"HTTP": "[::1]:9999"})
-    assert (str(config.grpc), str(config.http)) == ("localhost:4317", "[::1]:9999")
-    assert (config.grpc_limit_bytes, config.http_limit_bytes, config.memory_bytes) == (8 << 20, 1000, 64 << 20)
+    assert endpoints(config) == ("localhost:4317", "[::1]:9999")
+    assert (config.receivers[0].grpc.limit_bytes, config.receivers[0].http.limit_bytes) == (8 << 20, 1000)
+    assert config.memory_bytes == 64 << 20
     assert config.windows == {Signal.TRACES}
     assert config.debug == {Signal.TRACES, Signal.LOGS}
 
@@ -54,7 +59,7 @@ def test_both_names_of_the_hand_off_work():
 
 def test_a_protocol_that_is_not_named_is_not_served():
     config = parse(GOOD.replace('grpc: {endpoint: "localhost:4317", max_recv_msg_size_mib: 8}', ""), {})
-    assert config.grpc is None
+    assert config.receivers[0].grpc is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_a_pipeline_is_needed():
 
 def test_environment_references_follow_the_collectors_grammar():
     text = GOOD.replace('"localhost:4317"', '"${HOST}:${env:PORT:-4317}"')
-    assert str(parse(text, {"HOST": "127.0.0.1"}).grpc) == "127.0.0.1:4317"
+    assert endpoints(parse(text, {"HOST": "127.0.0.1"}))[0] == "127.0.0.1:4317"
     assert "environment variable" in mistakes(GOOD.replace('"localhost:4317"', '"${env:1x}"'))[0]
     assert 'scheme "file" is not supported' in mistakes(GOOD.replace('"localhost:4317"', '"${file:x}"'))[0]
 

@@ -7,17 +7,16 @@ import sys
 import time
 import urllib.request
 
-from collector_kit import NANO, T0, Made, naive_windows, payload, plain_windows, random_spans, rows
+from collector_kit import NANO, T0, Made, config_of, naive_windows, payload, plain_windows, random_spans, rows
 
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.counters import LATE, OUT_OF_RANGE
 from paramedic_collector.intake import Reply
 from paramedic_collector.main import Collector
 from paramedic_collector.merge import merge_all
 from paramedic_collector.otlp import Signal
 
-QUIET = CollectorConfig(grpc=None, http=None)  # payloads are handed to the intake
+QUIET = config_of()  # payloads are handed to the intake
 
 
 def collected(folder, payloads, now, config=QUIET, **options):
@@ -80,7 +79,7 @@ def test_after_stop_senders_are_told_to_come_again(tmp_path):
 
 def test_a_signal_that_goes_to_the_debug_exporter_only_makes_no_windows(tmp_path, caplog):
     caplog.set_level("INFO")
-    config = CollectorConfig(grpc=None, http=None, windows=frozenset(), debug=frozenset({Signal.TRACES}))
+    config = config_of(windows=(), debug=(Signal.TRACES,))
     _, batches = collected(tmp_path, [payload(Made(), Made(span=b"\x09" * 8))], T0 + 1.0, config)
     assert not any(batch.tables for batch in batches)
     assert "traces: 2 items" in caplog.text
@@ -102,9 +101,11 @@ import sys, time
 from pathlib import Path
 from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config.load import CollectorConfig
+from paramedic_collector.config.model import CollectorConfig, Pipeline, Receiver, Server
 from paramedic_collector.main import Collector
-config = CollectorConfig(grpc=None, http=Endpoint("localhost", 0))
+from paramedic_collector.otlp import Signal
+receiver = Receiver("otlp", http=Server(Endpoint("localhost", 0), 20 << 20))
+config = CollectorConfig((receiver,), tuple(Pipeline(one, one, windows=True) for one in Signal))
 collector = Collector(config, InProcessBus(), Path(sys.argv[1]))
 collector.start()
 print(collector.addresses["http"].port, flush=True)

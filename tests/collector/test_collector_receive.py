@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
-from collector_kit import Made, payload, rows, running
+from collector_kit import Made, config_of, payload, rows, running
 from google.protobuf import json_format
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
@@ -33,7 +33,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from paramedic_collector.bus import InProcessBus
-from paramedic_collector.config.load import CollectorConfig
 from paramedic_collector.counters import REFUSED_REQUESTS, Counters
 from paramedic_collector.intake import Intake, Reply
 from paramedic_collector.main import Collector
@@ -50,7 +49,7 @@ LIMIT = 300_000
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    collector, bus = running(tmp_path_factory.mktemp("data"), http_limit_bytes=LIMIT, grpc_limit_bytes=LIMIT)
+    collector, bus = running(tmp_path_factory.mktemp("data"), limit_bytes=LIMIT)
     yield collector, bus
     collector.stop()
 
@@ -353,7 +352,7 @@ def test_it_tells_about_itself(served):
 
 
 def test_a_connection_that_never_sends_its_request_is_closed(tmp_path):
-    config = CollectorConfig(grpc=None, http=Endpoint("localhost", 0))
+    config = config_of(http=Endpoint("localhost", 0))
     collector = Collector(config, InProcessBus(), tmp_path, header_timeout_s=0.2)
     collector.start()
     endpoint = collector.addresses["http"]
@@ -405,8 +404,8 @@ def test_a_port_in_use_is_one_sentence_that_names_it_and_the_cure(tmp_path, prot
         taken.listen()
         port = taken.getsockname()[1]
         setting = f"receivers.otlp.protocols.{protocol}.endpoint in otel-config.yaml"
-        endpoints = {"grpc": None, "http": None, protocol: Endpoint("localhost", port, setting)}
-        collector = Collector(CollectorConfig(**endpoints), InProcessBus(), tmp_path)
+        endpoints = {protocol: Endpoint("localhost", port, setting)}
+        collector = Collector(config_of(**endpoints), InProcessBus(), tmp_path)
         with pytest.raises(AddressInUse) as caught:
             collector.start()
     assert str(caught.value) == (

@@ -12,14 +12,13 @@ and for its parents; above that, senders are told to come again.
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from paramedic_collector.config.parts import COMPONENTS, ELSEWHERE, SECTIONS, Receiver, read_component
+from paramedic_collector.config.model import CollectorConfig, DebugExporter, Exporter, Pipeline
+from paramedic_collector.config.parts import COMPONENTS, ELSEWHERE, SECTIONS, read_component
 from paramedic_collector.config.text import read_yaml, resolve
 from paramedic_collector.otlp import Signal
-from paramedic_collector.receive.addresses import Endpoint
 
 _ID: Final = re.compile(r"(?P<type>[a-zA-Z][0-9a-zA-Z_]{0,62})(?:/(?P<name>[^\s\x00-\x1f]{1,1024}))?")
 _DEFAULT_MIB: Final = 512
@@ -31,20 +30,6 @@ class ConfigError(ValueError):
     def __init__(self, path: str, mistakes: list[str]) -> None:
         super().__init__("\n".join(f"{path}: {mistake}" for mistake in mistakes))
         self.mistakes = mistakes
-
-
-@dataclass(frozen=True, slots=True)
-class CollectorConfig:
-    """A checked configuration."""
-
-    grpc: Endpoint | None
-    http: Endpoint | None
-    grpc_limit_bytes: int = 4 << 20
-    http_limit_bytes: int = 20 << 20
-    memory_bytes: int = _DEFAULT_MIB << 20  # for what waits: half for the queue, half for the join
-    windows: frozenset[Signal] = frozenset(Signal)  # signals whose pipeline exports to paramedic
-    debug: frozenset[Signal] = frozenset()  # signals whose pipeline exports to the log
-    keep_content: bool = False  # record the messages of conversations
 
 
 def load(path: str | os.PathLike[str], env: Mapping[str, str]) -> CollectorConfig:
@@ -126,7 +111,7 @@ class _Check:
             return {}
         return value
 
-    def _pipelines(self) -> dict[Signal, dict[str, list[str]]]:
+    def _pipelines(self) -> dict[str, dict[str, list[str]]]:
         for key in self._service:
             if key not in ("pipelines", "extensions", "telemetry"):
                 self._mistakes.append(f'service: unknown key "{key}" (valid values: [extensions pipelines telemetry])')
@@ -135,24 +120,19 @@ class _Check:
         pipelines = self._mapping("service::pipelines", self._service.get("pipelines"))
         if not pipelines:
             self._mistakes.append("service must have at least one pipeline")
-        uses: dict[Signal, dict[str, list[str]]] = {}
-        for name, parts in pipelines.items():
-            self._add_pipeline(str(name), parts, uses)
-        return uses
+        return {str(name): self._pipeline(str(name), parts) for name, parts in pipelines.items()}
 
-    def _add_pipeline(self, name: str, value: Any, uses: dict[Signal, dict[str, list[str]]]) -> None:
+    def _pipeline(self, name: str, value: Any) -> dict[str, list[str]]:
         where, match = f"service::pipelines::{name}", _ID.fullmatch(name)
         if match is None or match["type"] not in list(Signal):
             self._mistakes.append(f'{where}: unknown signal "{name}" (valid values: [traces metrics logs])')
-            return
+            return {}
         parts = self._mapping(where, value)
         for key in parts:
             if key not in ("receivers", "processors", "exporters"):
                 self._mistakes.append(f'{where}: unknown key "{key}" (valid values: [receivers processors exporters])')
-        for section in ("receivers", "processors", "exporters"):
-            uses.setdefault(Signal(match["type"]), {}).setdefault(section, []).extend(
-                self._references(where, section, parts.get(section))
-            )
+        sections = ("receivers", "processors", "exporters")
+        return {section: self._references(where, section, parts.get(section)) for section in sections}
 
     def _references(self, where: str, section: str, value: Any) -> list[str]:
         one = section.removesuffix("s")
@@ -169,31 +149,23 @@ class _Check:
                 self._mistakes.append(f'{where}: references {one} "{name}" multiple times')
         return names
 
-    def _built(self, uses: dict[Signal, dict[str, list[str]]], env: Mapping[str, str]) -> CollectorConfig | None:
-        used = {name for parts in uses.values() for name in parts["receivers"]}
-        if len(used) > 1:
-            self._mistakes.append(
-                f"service::pipelines: {len(used)} receivers are used ({' '.join(sorted(used))}), and the collector "
-                "inside paramedic runs one: put both protocols under one otlp receiver"
-            )
-            return None
-        receiver: Receiver = self._parts["receivers"][used.pop()]
+    def _built(self, uses: dict[str, dict[str, list[str]]], env: Mapping[str, str]) -> CollectorConfig:
+        used = dict.fromkeys(name for parts in uses.values() for name in parts["receivers"])
         limits = [self._parts["processors"][name] for parts in uses.values() for name in parts["processors"]]
         return CollectorConfig(
-            grpc=receiver.grpc,
-            http=receiver.http,
-            grpc_limit_bytes=receiver.grpc_limit_bytes,
-            http_limit_bytes=receiver.http_limit_bytes,
+            receivers=tuple(self._parts["receivers"][name] for name in used),
+            pipelines=tuple(_pipeline(name, parts["exporters"]) for name, parts in uses.items()),
             memory_bytes=min((one for one in limits if one), default=_DEFAULT_MIB << 20),
-            windows=self._exporting(uses, "otlp"),
-            debug=self._exporting(uses, "debug"),
             keep_content=env.get("PARAMEDIC_RECORD_CONTENT", "").lower() in ("1", "true", "yes"),
         )
 
-    def _exporting(self, uses: dict[Signal, dict[str, list[str]]], kind: str) -> frozenset[Signal]:
-        """The signals of which a pipeline ends in an exporter of that type; `otlp_grpc` is one with `otlp`."""
-        return frozenset(
-            signal
-            for signal, parts in uses.items()
-            if any(name.partition("/")[0].removesuffix("_grpc") == kind for name in parts["exporters"])
-        )
+
+def _pipeline(name: str, exporters: list[str]) -> Pipeline:
+    """The way of one signal; `otlp_grpc` is one with `otlp`."""
+    kinds = {one: one.partition("/")[0].removesuffix("_grpc") for one in exporters}
+    return Pipeline(
+        name,
+        Signal(name.partition("/")[0]),
+        exporters=tuple[Exporter, ...](DebugExporter(one) for one, kind in kinds.items() if kind == "debug"),
+        windows="otlp" in kinds.values(),
+    )

@@ -155,3 +155,15 @@ class CollectorConfig:
     health: Endpoint | None = None  # of `health_check`
     health_path: str = "/"
     keep_content: bool = False  # record the messages of conversations
+
+    @property
+    def windows(self) -> frozenset[Signal]:
+        """The signals of which a pipeline exports to paramedic."""
+        return frozenset(one.signal for one in self.pipelines if one.windows)
+
+    @property
+    def debug(self) -> frozenset[Signal]:
+        """The signals of which a pipeline exports to the log."""
+        return frozenset(
+            one.signal for one in self.pipelines if any(isinstance(to, DebugExporter) for to in one.exporters)
+        )

@@ -5,25 +5,15 @@ COMPONENTS[section][type] -> reader(settings) -> what the configuration needs of
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from paramedic_collector.config.model import Receiver, Server
 from paramedic_collector.receive.addresses import Endpoint, parse_endpoint
 
 SECTIONS: Final = ("receivers", "processors", "exporters", "connectors", "extensions")
 HAND_OFF: Final = "paramedic"  # the name that makes an otlp exporter the in-process hand-off
 ELSEWHERE: Final = "run this file with the OpenTelemetry Collector in front of `paramedic collector`"
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+|0")
-
-
-@dataclass(frozen=True, slots=True)
-class Receiver:
-    """What an otlp receiver was told."""
-
-    grpc: Endpoint | None
-    http: Endpoint | None
-    grpc_limit_bytes: int
-    http_limit_bytes: int
 
 
 class Settings:
@@ -76,7 +66,7 @@ def read_component(section: str, name: str, kind: str, values: Any, mistakes: li
     return COMPONENTS[section][kind](name, Settings(f"{section}::{name}", values, mistakes))
 
 
-def _otlp_receiver(_name: str, settings: Settings) -> Receiver:
+def _otlp_receiver(name: str, settings: Settings) -> Receiver:
     settings.only("protocols")
     protocols = settings.inner("protocols")
     protocols.only("grpc", "http")
@@ -85,11 +75,14 @@ def _otlp_receiver(_name: str, settings: Settings) -> Receiver:
     grpc, http = protocols.inner("grpc"), protocols.inner("http")
     grpc.only("endpoint", "max_recv_msg_size_mib")
     http.only("endpoint", "max_request_body_size")
+    grpc_limit = (grpc.whole("max_recv_msg_size_mib", 4) or 4) << 20
+    http_limit = http.whole("max_request_body_size", 20 << 20) or 20 << 20
+    at_grpc = grpc.endpoint("localhost:4317") if "grpc" in protocols.values else None
+    at_http = http.endpoint("localhost:4318") if "http" in protocols.values else None
     return Receiver(
-        grpc=grpc.endpoint("localhost:4317") if "grpc" in protocols.values else None,
-        http=http.endpoint("localhost:4318") if "http" in protocols.values else None,
-        grpc_limit_bytes=(grpc.whole("max_recv_msg_size_mib", 4) or 4) << 20,
-        http_limit_bytes=http.whole("max_request_body_size", 20 << 20) or 20 << 20,
+        name,
+        grpc=Server(at_grpc, grpc_limit) if at_grpc else None,
+        http=Server(at_http, http_limit) if at_http else None,
     )
 
 
