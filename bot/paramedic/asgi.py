@@ -16,8 +16,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from paramedic.budget import DEADLINE_HEADER, deadline
-from paramedic.calls import CANCELLED
-from paramedic.contract.attributes import ERROR_TYPE
+from paramedic.contract.attributes import CANCELLED, ERROR_TYPE
 from paramedic.telemetry.runtime import dropped, runtime
 
 Scope = MutableMapping[str, Any]

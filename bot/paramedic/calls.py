@@ -17,6 +17,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from paramedic.budget import Frame, frame
 from paramedic.contract.attributes import (
+    ABANDONED,
+    CANCELLED,
     COST_USD,
     DECISION,
     ERROR_TYPE,
@@ -31,9 +33,6 @@ from paramedic.contract.attributes import (
 )
 from paramedic.gate import Admission
 from paramedic.telemetry.runtime import dropped, log
-
-ABANDONED = "paramedic.abandoned"  # a call in flight that a command let go; counted as refused
-CANCELLED = "paramedic.cancelled"  # the caller gave up; says nothing about the callee
 
 Value = str | bool | int | float | list[str]
 

@@ -24,6 +24,8 @@ PROBE: Final = "paramedic.probe"  # True: let through a tripped path on purpose,
 LEASE_ID: Final = "paramedic.lease.id"
 USELESS: Final = "paramedic.useless"  # "empty", "cut" or "refused": an answer that arrived and helps nobody
 COST_USD: Final = "paramedic.cost"  # US dollars of this call
+ABANDONED: Final = "paramedic.abandoned"  # True: was in flight when a command let it go; counted as refused
+CANCELLED: Final = "paramedic.cancelled"  # True: the caller gave up; says nothing about the callee, counts nowhere
 
 # Values of DECISION.
 ALLOWED: Final = "allowed"
