@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
+from paramedic_collector.otlp import Signal
+
+ITEMS: Final = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
 ACCEPTED: Final = "otelcol_receiver_accepted_items"  # spans, metrics, log records
 REFUSED_REQUESTS: Final = "otelcol_receiver_refused_requests"  # by reason
 LATE: Final = "paramedic_late_spans"  # counted in a window that had been given out before
@@ -16,6 +19,9 @@ REDACTED: Final = "paramedic_redacted_values"
 FOLD_FAILURES: Final = "paramedic_fold_failures"  # drains that could not be folded: recorded, in no window
 BATCHES: Final = "paramedic_window_batches"
 ROWS: Final = "paramedic_window_rows"
+SENT: Final = {signal: f"otelcol_exporter_sent_{items}" for signal, items in ITEMS.items()}
+SEND_FAILED: Final = {signal: f"otelcol_exporter_send_failed_{items}" for signal, items in ITEMS.items()}  # by reason
+EXPORT_RETRIES: Final = "paramedic_exporter_retries"  # tries that failed and were repeated
 
 _HELP: Final = {
     ACCEPTED: "Spans, metrics and log records that were acknowledged.",
@@ -26,6 +32,9 @@ _HELP: Final = {
     FOLD_FAILURES: "Groups of payloads that could not be folded into windows.",
     BATCHES: "Window batches published.",
     ROWS: "Window rows published.",
+    **dict.fromkeys(SENT.values(), "Items that a backend took."),
+    **dict.fromkeys(SEND_FAILED.values(), "Items that no backend will get, by reason."),
+    EXPORT_RETRIES: "Requests to a backend that failed and were sent again.",
 }
 Labels = tuple[tuple[str, str], ...]
 
@@ -36,15 +45,15 @@ class Counters:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[tuple[str, Labels], int] = defaultdict(int)
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._gauges: dict[tuple[str, Labels], tuple[str, Callable[[], float]]] = {}
 
     def add(self, name: str, by: int = 1, **labels: str) -> None:
         if by:
             with self._lock:
                 self._values[name, tuple(sorted(labels.items()))] += by
 
-    def gauge(self, name: str, about: str, ask: Callable[[], float]) -> None:
-        self._gauges[name] = (about, ask)
+    def gauge(self, name: str, about: str, ask: Callable[[], float], **labels: str) -> None:
+        self._gauges[name, tuple(sorted(labels.items()))] = (about, ask)
 
     def total(self, name: str, **labels: str) -> int:
         """Sum over all label sets that contain `labels`."""
@@ -53,11 +62,13 @@ class Counters:
             return sum(v for (one, has), v in self._values.items() if one == name and wanted <= set(has))
 
     def as_dict(self) -> dict[str, float]:
-        """Every counter summed over its labels, and every gauge."""
+        """Every counter and every gauge, summed over its labels."""
         with self._lock:
             names = {name for name, _ in self._values} | set(_HELP)
         counted: dict[str, float] = {name: self.total(name) for name in sorted(names)}
-        return counted | {name: ask() for name, (_, ask) in self._gauges.items()}
+        for (name, _), (_, ask) in list(self._gauges.items()):
+            counted[name] = counted.get(name, 0) + ask()
+        return counted
 
     def text(self) -> str:
         """Prometheus text format 0.0.4."""
@@ -68,8 +79,12 @@ class Counters:
             lines += [f"# HELP {name}_total {about}", f"# TYPE {name}_total counter"]
             mine = [(labels, value) for (one, labels), value in values if one == name]
             lines += [f"{name}_total{_labels(labels)} {value}" for labels, value in mine] or [f"{name}_total 0"]
-        for name, (about, ask) in self._gauges.items():
-            lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge", f"{name} {ask():g}"]
+        headed = set[str]()
+        for (name, labels), (about, ask) in sorted(self._gauges.items(), key=lambda one: one[0]):
+            if name not in headed:
+                lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+            headed.add(name)
+            lines.append(f"{name}{_labels(labels)} {ask():g}")
         return "\n".join(lines) + "\n"
 
 

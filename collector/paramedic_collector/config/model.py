@@ -133,6 +133,17 @@ class Processor(Protocol):
         """Requests that were kept back and may go on now."""
         ...
 
+    def waits_since(self) -> float | None:
+        """The oldest `now` at which something came that is still kept back; None when nothing is.
+
+        What came before it is decided for good: whoever reads a log needs to remember nothing of that any more.
+        """
+        return None
+
+    def alone(self) -> "Processor":
+        """The same step for one more thread: same settings, no shared state. Itself when it keeps none."""
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
