@@ -1,9 +1,10 @@
 """Files of the flight recorder: one segment is a run of frames, each whole or ignored.
 
-    frame = MAGIC, sizes, CRC-32 | unix time, signal | trace keys | zstd(payload)
+    frame = MAGIC, sizes, CRC-32 | unix time, signal, items, digest | trace keys | zstd(payload)
 
-A frame names the traces that it holds in front of the compressed payload, so that an index can be rebuilt
-by reading heads alone. The CRC covers everything after itself: a frame that a crash cut short fails it.
+What a frame holds is told in front of the compressed payload, so that indexes can be rebuilt by reading heads alone.
+The CRC covers everything after itself: a frame that a crash cut short fails it. A damaged frame is skipped,
+and the next whole one is found by its magic.
 """
 
 import struct
@@ -19,12 +20,26 @@ from numpy.typing import NDArray
 
 from paramedic_collector.otlp import Signal
 
-MAGIC: Final = b"PMf1"
-_HEAD: Final = struct.Struct("<4sIII")  # magic, number of trace keys, bytes of the body, CRC of what follows
-_STAMP: Final = struct.Struct("<dB")  # unix time, signal
+MAGIC: Final = b"PMf2"  # the digit is the version of the format
+DIGEST_BYTES: Final = 16
+_SIZES: Final = struct.Struct("<4sIII")  # magic, number of trace keys, bytes of the body, CRC of what follows
+_STAMP: Final = struct.Struct(f"<dBI{DIGEST_BYTES}s")  # unix time, signal, items, digest
+_HEAD_BYTES: Final = _SIZES.size + _STAMP.size
 _SIGNALS: Final = tuple(Signal)
 _SUFFIX: Final = ".frames"
 _LARGEST_BODY: Final = 1 << 30  # bytes; a longer one is a broken length
+_NO_DIGEST: Final = bytes(DIGEST_BYTES)
+
+Position = tuple[str, int]  # name of a segment and bytes from its beginning; positions sort as time does
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a frame lies."""
+
+    segment: str  # name of the file; "" in memory
+    start: int  # bytes from its beginning; in memory, a running number
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +50,85 @@ class Frame:
     signal: Signal
     trace_keys: NDArray[np.uint64]
     body: bytes  # zstd
+    digest: bytes = b""  # the same for the same payload; b"" when it does not matter
+    items: int = 0  # spans, metrics or log records
 
     def payload(self) -> bytes:
+        """The redacted OTLP request."""
         return zstandard.ZstdDecompressor().decompress(self.body, max_output_size=_LARGEST_BODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands in front of a frame's body; not proved by the CRC."""
+
+    at: float
+    signal: Signal
+    items: int
+    digest: bytes
+    trace_keys: NDArray[np.uint64]
+    start: int
+    end: int
 
 
 def encode(frame: Frame) -> bytes:
     keys = frame.trace_keys.astype("<u8").tobytes()
-    rest = _STAMP.pack(frame.at, _SIGNALS.index(frame.signal)) + keys + frame.body
-    return _HEAD.pack(MAGIC, len(frame.trace_keys), len(frame.body), zlib.crc32(rest)) + rest
+    stamp = _STAMP.pack(frame.at, _SIGNALS.index(frame.signal), frame.items, frame.digest or _NO_DIGEST)
+    crc = zlib.crc32(frame.body, zlib.crc32(keys, zlib.crc32(stamp)))
+    return b"".join((_SIZES.pack(MAGIC, len(frame.trace_keys), len(frame.body), crc), stamp, keys, frame.body))
 
 
-def decode(data: bytes, at: int = 0) -> tuple[Frame, int] | None:
+def length_at(data: bytes | memoryview, at: int) -> int | None:
+    """Bytes of the frame at `at`, by what its head says; None when no head is there."""
+    if len(data) - at < _HEAD_BYTES:
+        return None
+    magic, keys, body, _ = _SIZES.unpack_from(data, at)
+    return _HEAD_BYTES + 8 * keys + body if magic == MAGIC and body <= _LARGEST_BODY else None
+
+
+def head_at(data: bytes | memoryview, at: int) -> Head | None:
+    """The head at `at`; None when the frame is cut short or is none."""
+    length = length_at(data, at)
+    if length is None or at + length > len(data):
+        return None
+    moment, signal, items, digest = _STAMP.unpack_from(data, at + _SIZES.size)
+    if signal >= len(_SIGNALS):
+        return None
+    (_, keys, _, _) = _SIZES.unpack_from(data, at)
+    trace_keys = np.frombuffer(data, "<u8", keys, at + _HEAD_BYTES).astype(np.uint64)
+    return Head(moment, _SIGNALS[signal], items, _or_none(digest), trace_keys, at, at + length)
+
+
+def decode(data: bytes | memoryview, at: int = 0) -> tuple[Frame, int] | None:
     """The frame at `at` and where the next one begins; None when there is no whole and right one."""
-    if len(data) - at < _HEAD.size:
+    head = head_at(data, at)
+    if head is None:
         return None
-    magic, keys, body, crc = _HEAD.unpack_from(data, at)
-    start = at + _HEAD.size
-    end = start + _STAMP.size + 8 * keys + body
-    if magic != MAGIC or body > _LARGEST_BODY or end > len(data) or zlib.crc32(data[start:end]) != crc:
+    _, _, body, crc = _SIZES.unpack_from(data, at)
+    view = memoryview(data)[at + _SIZES.size : head.end]
+    if zlib.crc32(view) != crc:
         return None
-    moment, signal = _STAMP.unpack_from(data, start)
-    first_key = start + _STAMP.size
-    trace_keys = np.frombuffer(data, "<u8", keys, first_key).astype(np.uint64)
-    return Frame(moment, _SIGNALS[signal], trace_keys, bytes(data[first_key + 8 * keys : end])), end
+    kept = bytes(data[head.end - body : head.end])
+    return Frame(head.at, head.signal, head.trace_keys, kept, head.digest, head.items), head.end
+
+
+def frames_in(data: bytes, at: int = 0) -> Iterator[tuple[int, int, Frame]]:
+    """Every whole frame from `at` on, with where it begins and ends; what is damaged is skipped."""
+    while at >= 0:
+        if (found := decode(data, at)) is not None:
+            frame, end = found
+            yield at, end, frame
+            at = end
+        else:
+            at = data.find(MAGIC, at + 1)
+
+
+def heads_in(data: bytes | memoryview) -> Iterator[Head]:
+    """The heads of a segment, up to the first that is none."""
+    at = 0
+    while (head := head_at(data, at)) is not None:
+        yield head
+        at = head.end
 
 
 def segment_paths(folder: Path) -> list[Path]:
@@ -66,14 +136,31 @@ def segment_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{_SUFFIX}"))
 
 
-def segment_path(folder: Path, at: float, number: int) -> Path:
-    return folder / f"{int(at * 1000):015d}-{number:05d}{_SUFFIX}"
+def next_segment(at: float, last: str) -> str:
+    """A name for a segment that begins now; it sorts behind `last`, whatever the clock does.
+
+    Args:
+        at: Unix seconds.
+        last: Name of the newest segment so far; "" for none.
+    """
+    moment, number = int(at * 1000), 1
+    if last:
+        before, _, count = last.removesuffix(_SUFFIX).partition("-")
+        moment, number = max(moment, int(before)), int(count) % 99_999 + 1
+        moment += int(before) == moment and number <= int(count)
+    return f"{moment:015d}-{number:05d}{_SUFFIX}"
+
+
+def begun_at(segment: str) -> float:
+    """Unix seconds at which a segment was begun, by its name; 0 for a name of none."""
+    moment = segment.partition("-")[0]
+    return int(moment) / 1000 if moment.isdigit() else 0.0
 
 
 def frames_of(path: Path) -> Iterator[tuple[int, int, Frame]]:
-    """The frames of a segment, each with where it begins and ends, up to the first that is torn."""
-    data, at = path.read_bytes(), 0
-    while (found := decode(data, at)) is not None:
-        frame, end = found
-        yield at, end, frame
-        at = end
+    """The whole frames of a segment, each with where it begins and ends."""
+    return frames_in(path.read_bytes())
+
+
+def _or_none(digest: bytes) -> bytes:
+    return b"" if digest == _NO_DIGEST else digest
