@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test lint format bench bench-ingest bench-sdk bench-detect eval screenshots clean
+.PHONY: help install demo drill test lint format otelcol bench bench-ingest bench-sdk bench-detect eval screenshots clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +71,12 @@ format: $(VENV)/.dev ## let ruff put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+otelcol: $(BIN)/python ## build the OpenTelemetry Collector that tests and bench-ingest compare with, into build/otelcol
+	@deploy/otelcol/build.sh $(BIN)/python
+
 bench: bench-ingest bench-sdk bench-detect ## all three benchmarks
 
+bench-ingest: otelcol
 bench-ingest bench-sdk bench-detect: $(VENV)/.dev ## one benchmark: a table, and build/bench/NAME.json
 	@if [ -f benchmarks/$(subst -,_,$@).py ]; then $(BIN)/python benchmarks/$(subst -,_,$@).py $(ARGS); \
 	else echo "make: benchmarks/$(subst -,_,$@).py is not part of this version; nothing was measured" >&2; exit 1; fi
