@@ -16,6 +16,7 @@ REFUSED_REQUESTS: Final = "otelcol_receiver_refused_requests"  # by reason
 LATE: Final = "paramedic_late_spans"  # counted in a window that had been given out before
 OUT_OF_RANGE: Final = "paramedic_out_of_range_items"  # too old or in the future: recorded, in no window
 REDACTED: Final = "paramedic_redacted_values"
+SPAN_METRICS_IGNORED: Final = "paramedic_span_metrics_ignored"  # made from spans that came here too
 FOLD_FAILURES: Final = "paramedic_fold_failures"  # drains that could not be folded: recorded, in no window
 BATCHES: Final = "paramedic_window_batches"
 ROWS: Final = "paramedic_window_rows"
@@ -29,6 +30,7 @@ _HELP: Final = {
     LATE: "Spans that came after their window had been given out; counted in a later batch.",
     OUT_OF_RANGE: "Items whose time is too far from now; recorded, but in no window.",
     REDACTED: "Values with personal data or secrets, removed before recording.",
+    SPAN_METRICS_IGNORED: "Points that a Collector made from spans which came here too, not counted again.",
     FOLD_FAILURES: "Groups of payloads that could not be folded into windows.",
     BATCHES: "Window batches published.",
     ROWS: "Window rows published.",

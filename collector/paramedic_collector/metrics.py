@@ -1,155 +1,155 @@
-"""Metric points to windows: one row for each (service, instance, metric) and second.
+"""Metric points to windows: what each series said, second by second.
 
-    gauge, up-down counter: the value          monotonic sum: what was added since the last point
-    histogram: NAME.count and NAME.sum, as sums        a guard's gauges: also into edge and callee
+    points_of --> Totals: what running totals grew by --> Names: which series --> rows of the family gauge
+                      |--> the guards' gauges --> edge and callee
+                      '--> metrics that a Collector made of spans --> op, edge and callee
 
-Points are few (one a series and export, not one a call), so a plain loop reads them.
+A histogram gives NAME.count with its distribution, NAME.sum, and of calls that failed NAME.errors{error.type}. Points
+are few (one a stream and export, not one a call), so plain loops read them; rows of one series and second add up in
+the merge.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from paramedic.contract import attributes as contract
-from paramedic_collector.decode import Items
+from paramedic_collector import counters as count
+from paramedic_collector.counters import Counters
 from paramedic_collector.facts import Tables
 from paramedic_collector.fold import assemble
-from paramedic_collector.pivot import INSTANCE, PEERS, SERVICE
+from paramedic_collector.metrics_names import COUNTED_PLAINLY, Names
+from paramedic_collector.metrics_points import Kind, Point
+from paramedic_collector.metrics_points import points_of as points_of
+from paramedic_collector.metrics_spans import fold_span_metrics, is_of_spans, service_of
+from paramedic_collector.metrics_totals import Totals
+from paramedic_collector.pivot import PEERS
+from paramedic_collector.windows import HISTOGRAM
 
-_CUMULATIVE: Final = 2  # AggregationTemporality
-_KINDS: Final = ("gauge", "sum", "histogram", "exponential")
-_MOST_STREAMS: Final = 200_000  # cumulative streams and guards whose last value is remembered
+SPANS_KEEP_S: Final = 120  # how long after its last span a service's span metrics are ignored
+_GUARDS: Final = (contract.IN_FLIGHT, contract.OLDEST_S)
+_MOST_GUARDS: Final = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One number at one moment."""
-
-    ts: int  # unix seconds
-    service: str
-    instance: str
-    metric: str
-    attributes: tuple[tuple[str, Any], ...]  # sorted
+class _Row(NamedTuple):
+    ts: int
+    series: tuple[str, str, str]
     value: float
-    cumulative: bool  # a running total: the window gets the difference to the last one
-
-
-def points_of(metrics: Items) -> Iterator[Point]:
-    """Every point of every metric; a histogram gives two."""
-    services, instances = (metrics.resources.text(*keys).to_pylist() for keys in ((SERVICE,), INSTANCE))
-    names = metrics.column("name").to_pylist()
-    for kind in _KINDS:
-        column = metrics.column(kind)
-        for at in np.flatnonzero(np.asarray(column.is_valid())).tolist():
-            resource = metrics.resource[at]
-            who = (services[resource] or "", instances[resource] or "", names[at])
-            yield from _points(kind, column[at].as_py(), *who)
-
-
-def _points(kind: str, data: dict[str, Any], service: str, instance: str, name: str) -> Iterator[Point]:
-    running = data.get("temporality") == _CUMULATIVE and data.get("is_monotonic", True)
-    for point in data["points"]:
-        ts, attributes = point["time_unix_nano"] // 1_000_000_000, _plain(point["attributes"])
-        for metric, value in _values(kind, name, point):
-            if np.isfinite(value):
-                yield Point(ts, service, instance, metric, attributes, float(value), running)
-
-
-def _values(kind: str, name: str, point: dict[str, Any]) -> list[tuple[str, float]]:
-    if kind in ("histogram", "exponential"):
-        return [(f"{name}.count", point["count"]), (f"{name}.sum", point["sum"])]
-    value = point["as_double"] if point["as_double"] is not None else point["as_int"]
-    return [] if value is None else [(name, value)]
-
-
-def _plain(attributes: list[dict[str, Any]]) -> tuple[tuple[str, Any], ...]:
-    """Sorted (key, value) pairs; a value that OTLP leaves open is None."""
-    pairs = []
-    for pair in attributes:
-        values = (value for value in (pair["value"] or {}).values() if value is not None)
-        pairs.append((pair["key"], next(values, None)))
-    return tuple(sorted(pairs, key=lambda pair: pair[0]))
+    distribution: dict[str, Any] | None = None
 
 
 class MetricFold:
-    """Folds points; remembers the last value of running totals and of guards' gauges."""
+    """Folds points; remembers running totals, guards' gauges and whose spans come here. Used by one thread.
 
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-        self._totals: dict[tuple[object, ...], float] = {}
-        self._in_flight: dict[tuple[object, ...], tuple[int, float]] = {}  # value said last, and for which second
+    Args:
+        counters: Counts the span metrics that are ignored.
+    """
 
-    def fold(self, points: list[Point]) -> list[pa.RecordBatch]:
-        """The windows of the families gauge, edge and callee."""
-        rows: dict[tuple[int, tuple[str, ...]], list[float]] = defaultdict(list)
-        for point in points:
-            value = self._increase(point) if point.cumulative else point.value
-            if value is not None:
-                rows[point.ts, (point.service, point.instance, point.metric)].append(value)
-        guards = [point for point in points if point.metric in (contract.IN_FLIGHT, contract.OLDEST_S)]
-        found = [self._gauges(rows), *(self._guards(family, guards) for family in ("edge", "callee"))]
-        self._bound()
-        return [batch for batch in found if batch.num_rows]
+    def __init__(self, tables: Tables, counters: Counters | None = None) -> None:
+        self._tables, self._counters = tables, counters or Counters()
+        self._totals, self._names = Totals(), Names()
+        self._in_flight: dict[tuple[str, int], tuple[int, float]] = {}  # said last, and for which second
+        self._spans_at: dict[str, float] = {}  # by service: when its last span came
 
-    def _increase(self, point: Point) -> float | None:
-        """What a running total grew by; None the first time, the whole of it after a restart."""
-        stream = (point.service, point.instance, point.metric, point.attributes)
-        before = self._totals.get(stream)
-        self._totals[stream] = point.value
-        if before is None:
-            return None
-        return point.value - before if point.value >= before else point.value
+    def saw_spans(self, services: Iterable[str], now: float) -> None:
+        """Spans of these services came here: what a Collector counted of them must not count again.
 
-    def _gauges(self, rows: dict[tuple[int, tuple[str, ...]], list[float]]) -> pa.RecordBatch:
-        series = self._tables.series["gauge"].intern([key for _, key in rows])
-        values = list(rows.values())
+        Args:
+            now: Unix seconds.
+        """
+        self._spans_at |= dict.fromkeys(services, now)
+
+    def fold(self, points: Iterable[Point], now: float) -> list[pa.RecordBatch]:
+        """The windows of the families gauge, op, edge and callee.
+
+        Args:
+            points: In any order.
+            now: Unix seconds.
+        """
+        found = sorted(points, key=lambda point: point.ns)
+        news = [one for point in found if (one := self._news(point)) is not None]
+        of_spans = [point for point in news if is_of_spans(point)]
+        rows = [row for point in news if not is_of_spans(point) for row in self._rows(point)]
+        guards = [point for point in news if point.metric in _GUARDS]
+        batches = [self._gauges(rows), *(self._guards(family, guards) for family in ("edge", "callee"))]
+        batches += fold_span_metrics(self._without_spans(of_spans, now), self._tables)
+        return [batch for batch in batches if batch.num_rows]
+
+    def _news(self, point: Point) -> Point | None:
+        return self._totals.news(point) if point.kind is Kind.TOTAL else point
+
+    def _rows(self, point: Point) -> Iterable[_Row]:
+        metric = self._names.metric(point)
+        if metric is None:
+            return
+        name, split = metric
+        if point.distribution is None:
+            value = point.value or 0.0
+            suffix = ".sum" if name in COUNTED_PLAINLY and point.kind is Kind.GROWTH else ""
+            yield _Row(point.ts, _series(point, name + suffix, split), value)
+            return
+        values = point.distribution
+        yield _Row(
+            point.ts, _series(point, f"{name}.count", split), values.count, values.sparse() if values.count else None
+        )
+        if values.total is not None:
+            yield _Row(point.ts, _series(point, f"{name}.sum", split), values.total)
+        error = self._names.failed(point, name)
+        if error and values.count:
+            yield _Row(point.ts, _series(point, f"{name}.errors", error), values.count)
+
+    def _gauges(self, rows: list[_Row]) -> pa.RecordBatch:
+        series = self._tables.series["gauge"].intern([row.series for row in rows])
+        values = pa.array([float(row.value) for row in rows], pa.float64())
         columns = {
-            "count": pa.array([len(one) for one in values], pa.int64()),
-            "sum": pa.array([sum(one) for one in values], pa.float64()),
-            "min": pa.array([min(one) for one in values], pa.float64()),
-            "max": pa.array([max(one) for one in values], pa.float64()),
+            "count": pa.array([1] * len(rows), pa.int64()),
+            **dict.fromkeys(("sum", "min", "max"), values),
+            "distribution": pa.array([row.distribution for row in rows], HISTOGRAM),
         }
-        return assemble("gauge", _seconds(rows), series, columns, self._tables)
+        return assemble("gauge", np.array([row.ts for row in rows], np.int64), series, columns, self._tables)
+
+    def _without_spans(self, points: list[Point], now: float) -> list[Point]:
+        """The points of services none of whose spans came here lately."""
+        if not points:
+            return []
+        self._spans_at = {name: at for name, at in self._spans_at.items() if at > now - SPANS_KEEP_S}
+        wanted = [point for point in points if service_of(point) not in self._spans_at]
+        self._counters.add(count.SPAN_METRICS_IGNORED, len(points) - len(wanted))
+        return wanted
 
     def _guards(self, family: str, points: list[Point]) -> pa.RecordBatch:
         in_flight: dict[tuple[int, tuple[str, ...]], float | None] = {}
         oldest: dict[tuple[int, tuple[str, ...]], float | None] = {}
         for point in points:
-            attributes = dict(point.attributes)
-            peer = next((str(attributes[key]) for key in PEERS if attributes.get(key)), "")
+            peer = next((str(point.attributes[key]) for key in PEERS if point.attributes.get(key)), "")
             if not peer:
                 continue
-            callee = (peer, str(attributes.get(contract.PEER_ZONE) or ""))
-            row = (point.ts, callee if family == "callee" else (point.service, *callee))
+            callee = (peer, str(point.attributes.get(contract.PEER_ZONE) or ""))
+            row = (point.ts, callee if family == "callee" else (point.source.service, *callee))
             in_flight.setdefault(row, None)
             oldest.setdefault(row, None)
             if point.metric == contract.IN_FLIGHT:
-                in_flight[row] = (in_flight[row] or 0) + self._news(family, point)
+                in_flight[row] = (in_flight[row] or 0) + self._more_in_flight(family, point)
             else:
-                oldest[row] = max(oldest[row] or 0.0, point.value)
+                oldest[row] = max(oldest[row] or 0.0, point.value or 0.0)
         series = self._tables.series[family].intern([key for _, key in in_flight])
         columns = {
             "in_flight": pa.array([None if one is None else round(one) for one in in_flight.values()], pa.int64()),
             "oldest_s": pa.array(list(oldest.values()), pa.float64()),
         }
-        return assemble(family, _seconds(in_flight), series, columns, self._tables)
+        return assemble(family, np.array([ts for ts, _ in in_flight], np.int64), series, columns, self._tables)
 
-    def _news(self, family: str, point: Point) -> float:
+    def _more_in_flight(self, family: str, point: Point) -> float:
         """In-flight calls less what the same guard already said for this second: rows are added up later."""
-        guard = (family, point.service, point.instance, point.attributes)
+        guard, value = (family, point.stream), point.value or 0.0
         ts, said = self._in_flight.get(guard, (0, 0.0))
-        self._in_flight[guard] = (point.ts, point.value)
-        return point.value - said if ts == point.ts else point.value
-
-    def _bound(self) -> None:
-        for table in (self._totals, self._in_flight):
-            while len(table) > _MOST_STREAMS:  # the ones that were first seen longest ago
-                del table[next(iter(table))]
+        self._in_flight[guard] = (point.ts, value)
+        if len(self._in_flight) > _MOST_GUARDS:  # the ones that were first seen longest ago
+            del self._in_flight[next(iter(self._in_flight))]
+        return value - said if ts == point.ts else value
 
 
-def _seconds(rows: dict[tuple[int, tuple[str, ...]], Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return np.array([ts for ts, _ in rows], np.int64)
+def _series(point: Point, name: str, split: str) -> tuple[str, str, str]:
+    return point.source.service, point.source.instance, f"{name}{{{split}}}" if split else name

@@ -2,13 +2,14 @@
 
     take([Taken, ...]) --by signal--> decode -> facts -> fold, join --> partial windows, kept
     give(now)          -----------> what the join found --> merged --> WindowBatch
+    refill([Taken, ...])             after a restart: only the join and running totals, for what is counted already
 
-Nothing waits for lateness: the rows of one second may go out in several batches, and add up. No clock and no
-thread in here.
+Nothing waits for lateness: the rows of one second may go out in several batches, and add up. A batch says how far
+the flight recorder is folded, and how far it is joined too. No clock and no thread in here.
 """
 
 import logging
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from itertools import groupby
 
@@ -26,8 +27,8 @@ from paramedic_collector.logs import fold_logs, seconds_of
 from paramedic_collector.merge import family_of, merge_all
 from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
-from paramedic_collector.record.recorder import Place
-from paramedic_collector.windows import WindowBatch
+from paramedic_collector.record.segments import Place
+from paramedic_collector.windows import Position, WindowBatch
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +43,24 @@ class Windower:
     Args:
         collector: Name of this collector in its batches.
         join: Finds self-times and gaps.
+        wait_s: How long the join waits before it gives out what it knows of a span.
+        joined: Up to where the self-times and gaps were given out before a restart.
     """
 
-    def __init__(self, collector: str, tables: Tables, join: Join, counters: Counters) -> None:
+    def __init__(
+        self,
+        collector: str,
+        tables: Tables,
+        join: Join,
+        counters: Counters,
+        *,
+        wait_s: float,
+        joined: Position = ("", 0),
+    ) -> None:
         self._collector, self._tables, self._join, self._counters = collector, tables, join, counters
-        self._metrics = MetricFold(tables)
+        self._wait_s, self._joined = wait_s, joined
+        self._unjoined: deque[tuple[float, Position]] = deque()  # when frames came, and up to where they go
+        self._metrics = MetricFold(tables, counters)
         self._partial: dict[str, list[pa.RecordBatch]] = defaultdict(list)
         self._place: Place | None = None
         self._sequence, self._watermark, self._late = 0, 0, 0
@@ -70,9 +84,20 @@ class Windower:
             self._fold(list(group), now)
         return given
 
-    def give(self, now: float) -> list[WindowBatch]:
+    def refill(self, taken: Iterable[Taken], now: float) -> None:
+        """Remember frames whose windows a consumer has: as children, as parents where it lacks their self-times."""
+        for one in taken:
+            try:
+                self._refill(one, now)
+            except Exception:
+                log.exception("a payload of %s could not be taken up again", one.parsed.signal)
+                self._counters.add(count.FOLD_FAILURES, signal=one.parsed.signal)
+
+    def give(self, now: float, *, replayed: bool = False) -> list[WindowBatch]:
         """What has been folded since the last time, as one batch; none when there is nothing new to say."""
         self._keep(self._join.close(now))
+        while self._unjoined and self._unjoined[0][0] <= now - self._wait_s:
+            self._joined = self._unjoined.popleft()[1]
         partial, self._partial = self._partial, defaultdict(list)
         tables = {family: merge_all(batches) for family, batches in partial.items()}
         watermark = max(self._watermark, int(now) - SETTLED_S)
@@ -81,7 +106,15 @@ class Windower:
         place = self._place or Place("", 0, 0)
         self._sequence += 1
         batch = WindowBatch(
-            self._collector, self._sequence, watermark, tables, place.segment, (place.start, place.end), self._late
+            self._collector,
+            self._sequence,
+            watermark,
+            tables,
+            place.segment,
+            (place.start, place.end),
+            self._late,
+            self._joined,
+            replayed,
         )
         self._place, self._watermark, self._late = None, watermark, 0
         self._counters.add(count.BATCHES)
@@ -97,6 +130,20 @@ class Windower:
             by_signal[one.parsed.signal].append(one.parsed)
         for signal, parsed in by_signal.items():
             self._fold_signal(signal, parsed, now)
+        self._will_join(self._place, now)
+
+    def _will_join(self, place: Place, now: float) -> None:
+        if place.segment:
+            self._unjoined.append((now, (place.segment, place.end)))
+
+    def _refill(self, one: Taken, now: float) -> None:
+        if one.parsed.signal is Signal.METRICS:
+            self._points([one.parsed], now)
+        elif one.parsed.signal is Signal.TRACES:
+            as_parents = (one.place.segment, one.place.end) > self._joined
+            self._join.add(self._facts([one.parsed], now), now, parents=as_parents)
+            if as_parents:
+                self._will_join(one.place, now)
 
     def _fold_signal(self, signal: Signal, parsed: list[Parsed], now: float) -> None:
         """One payload that cannot be folded must not take the others along."""
@@ -112,19 +159,24 @@ class Windower:
             self._counters.add(count.FOLD_FAILURES, signal=signal)
 
     def _spans(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
-        facts: Facts = facts_of(flatten(parsed), self._tables)
-        facts = facts[self._in_range(facts["ts"], Signal.TRACES, now)]
+        facts = self._facts(parsed, now)
         found = fold_spans(facts, self._tables)
         self._join.add(facts, now)
+        self._metrics.saw_spans((self._tables.names[one] for one in np.unique(facts["service"]).tolist()), now)
         late = int((facts["ts"] < self._watermark).sum())
         self._late += late
         self._counters.add(count.LATE, late)
         return found
 
+    def _facts(self, parsed: list[Parsed], now: float) -> Facts:
+        facts: Facts = facts_of(flatten(parsed), self._tables)
+        inside: Facts = facts[self._in_range(facts["ts"], Signal.TRACES, now)]
+        return inside
+
     def _points(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
-        points = list(points_of(flatten(parsed)))
+        points = list(points_of(one.message for one in parsed if one.message is not None))
         inside = self._in_range(np.array([point.ts for point in points], np.int64), Signal.METRICS, now)
-        return self._metrics.fold([point for point, good in zip(points, inside, strict=True) if good])
+        return self._metrics.fold([point for point, good in zip(points, inside, strict=True) if good], now)
 
     def _records(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
         records = flatten(parsed)

@@ -46,7 +46,7 @@ HISTOGRAM: Final = pa.struct(
     [
         ("scale", pa.int8()),
         ("zero", pa.int64()),  # values of 0
-        ("sum", pa.float64()),  # seconds
+        ("sum", pa.float64()),  # seconds; of a gauge family's distribution, the metric's own unit
         ("index", pa.list_(pa.int32())),  # ascending
         ("count", pa.list_(pa.int64())),  # of the bucket at the same place in `index`
     ]
@@ -90,6 +90,7 @@ VALUES: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
         ("sum", pa.float64()),
         ("min", pa.float64()),
         ("max", pa.float64()),
+        ("distribution", HISTOGRAM),  # of what a histogram metric counted, on its NAME.count; null elsewhere
     ],
     "log": [("count", pa.int64()), ("example", pa.string()), ("trace_ids", pa.list_(pa.string()))],
 }
@@ -102,6 +103,9 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
 }
 
 
+Position = tuple[str, int]  # in a flight recorder: name of a segment, bytes from its beginning; sorts as time does
+
+
 @dataclass(frozen=True, slots=True)
 class WindowBatch:
     """The windows that one collector closed at one moment, and where in its flight recorder they came from."""
@@ -110,6 +114,31 @@ class WindowBatch:
     sequence: int  # grows by one a batch
     watermark: int  # unix seconds: windows before this one are complete, save late data
     tables: dict[str, pa.RecordBatch] = field(default_factory=dict)  # by family; a family may be missing
-    segment: str = ""
+    segment: str = ""  # "" for what is in memory only, or when nothing but self-times and gaps is in it
     offsets: tuple[int, int] = (0, 0)  # [from, to) in bytes of `segment`
     late: int = 0  # spans and points that came after their window had been given out, counted in a later one
+    joined: Position = ("", 0)  # everything up to here has given its self-times and gaps too
+    replayed: bool = False  # of the past, and more of it follows: no picture of now
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """How far a consumer has applied the batches of one collector; kept with whatever it makes of them.
+
+    A consumer that stores both together, and a collector that begins there after a restart, count everything once.
+    """
+
+    folded: Position = ("", 0)
+    joined: Position = ("", 0)
+
+    def has(self, batch: WindowBatch) -> bool:
+        """Whether the rows of a batch were applied before."""
+        if batch.segment:
+            return (batch.segment, batch.offsets[1]) <= self.folded
+        only_joined = batch.offsets == (0, 0) and batch.joined[0] != ""
+        return only_joined and batch.joined <= self.joined
+
+    def after(self, batch: WindowBatch) -> "Resume":
+        """Once the batch is applied."""
+        folded = (batch.segment, batch.offsets[1]) if batch.segment else self.folded
+        return Resume(max(self.folded, folded), max(self.joined, batch.joined))

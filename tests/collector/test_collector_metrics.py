@@ -46,7 +46,8 @@ class Folded:
 
     def __call__(self, *payloads, family="gauge"):
         parsed = [parse(Signal.METRICS, body) for body in payloads]
-        batches = [one for one in self.fold.fold(list(points_of(flatten(parsed)))) if family_of(one) == family]
+        points = points_of(one.message for one in parsed)
+        batches = [one for one in self.fold.fold(points, T0) if family_of(one) == family]
         return merge_all(batches).to_pylist() if batches else []
 
 
