@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,7 @@ class FileSender:
         self._path, self._framed = Path(exporter.path), exporter.format == "proto" or bool(exporter.compression)
         self._lock = threading.Lock()
         self._file: int | None = None  # descriptor
-        self._size = 0
+        self._size = self._rotated_ms = 0
         self._compressor = zstandard.ZstdCompressor() if exporter.compression == "zstd" else None
 
     def send(self, signal: Signal, payload: bytes) -> Answer:
@@ -93,20 +94,21 @@ class FileSender:
     def _rotate(self) -> int:
         self._close()
         os.replace(self._path, self._backup())
-        old = sorted(self._path.parent.glob(f"{self._path.stem}-*{self._path.suffix}"))
+        old = sorted(self._path.parent.glob(f"{escape(self._path.stem)}-*{escape(self._path.suffix)}"))
         for one in old[: -self._exporter.backups] if self._exporter.backups else ():
             one.unlink(missing_ok=True)
         return self._open()
 
     def _backup(self) -> Path:
-        """data.json -> data-2022-09-14T05-02-14.173.json; a later millisecond when that one is taken."""
-        at_ms = int(self._clock() * 1000)
-        while True:
-            moment = datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H-%M-%S")
-            path = self._path.with_name(f"{self._path.stem}-{moment}.{at_ms % 1000:03d}{self._path.suffix}")
-            if not path.exists():
-                return path
-            at_ms += 1
+        """data.json -> data-2022-09-14T05-02-14.173.json; names sort as they were written, and none is used twice."""
+        self._rotated_ms = max(int(self._clock() * 1000), self._rotated_ms + 1)
+        while (path := self._path.with_name(self._backup_name())).exists():
+            self._rotated_ms += 1
+        return path
+
+    def _backup_name(self) -> str:
+        moment = datetime.fromtimestamp(self._rotated_ms / 1000, UTC).strftime("%Y-%m-%dT%H-%M-%S")
+        return f"{self._path.stem}-{moment}.{self._rotated_ms % 1000:03d}{self._path.suffix}"
 
     def _close(self) -> None:
         if self._file is not None:
