@@ -5,7 +5,11 @@ import socket
 from dataclasses import dataclass, replace
 
 
-class AddressInUse(Exception):
+class CannotServe(Exception):
+    """A receiver cannot begin; the message says why, and where to change it."""
+
+
+class AddressInUse(CannotServe):
     """A receiver cannot listen; the message names the port, and where to change it."""
 
 

@@ -6,17 +6,17 @@ way from here on. Ids are hex digits in OTLP's JSON, where protobuf's own mappin
 
 import base64
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from paramedic_collector.decode import Undecodable
+from paramedic_collector.otlp import Undecodable
 from paramedic_collector.otlp import Signal
 
 _REQUESTS: Final[dict[Signal, type[Message]]] = {
@@ -24,15 +24,30 @@ _REQUESTS: Final[dict[Signal, type[Message]]] = {
     Signal.METRICS: ExportMetricsServiceRequest,
     Signal.LOGS: ExportLogsServiceRequest,
 }
+_MOST_VALUES: Final = 1_000_000  # as Python objects they take about 150 MB, and seconds of work
+_one_at_a_time = threading.Lock()
 _HEX: Final = ("traceId", "spanId", "parentSpanId")
 
 
+class TooMany(ValueError):
+    """The body has more values than one request may have; the message says so to its sender."""
+
+
 def to_protobuf(signal: Signal, body: bytes) -> bytes:
-    """The same request as protobuf bytes.
+    """The same request as protobuf bytes. One at a time in a process, so that their memory does not add up.
 
     Raises:
         Undecodable: No JSON, or JSON that is no OTLP request of this signal.
+        TooMany: So many values in it that it would take too much memory.
     """
+    values = sum(body.count(one) for one in (b",", b"{", b"["))  # never less than there are
+    if values > _MOST_VALUES:
+        raise TooMany(f"the body has about {values} JSON values, the limit is {_MOST_VALUES}: send smaller batches")
+    with _one_at_a_time:
+        return _converted(signal, body)
+
+
+def _converted(signal: Signal, body: bytes) -> bytes:
     try:
         document = json.loads(body) if body.strip() else {}
         if not isinstance(document, dict):
@@ -43,10 +58,6 @@ def to_protobuf(signal: Signal, body: bytes) -> bytes:
         return bytes(request.SerializeToString())
     except (ValueError, TypeError, AttributeError, RecursionError, json_format.ParseError) as error:
         raise Undecodable(f"the body is no OTLP {signal} message in JSON: {str(error)[:300]}") from None
-
-
-def status_json(status: Status) -> bytes:
-    return str(json_format.MessageToJson(status, indent=None)).encode()
 
 
 def _objects(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
