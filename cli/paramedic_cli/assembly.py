@@ -61,6 +61,7 @@ class Assembly:
             bus = InProcessBus()
             self.collector = Collector(self._config, bus, settings.data_dir)
             self.detector = Detector(settings, bus, self.collector.recorder)
+            self.collector.resume = self.detector.applied(self.collector.name)
         except (StartError, RecorderBusy) as error:
             raise UserError(*str(error).split("\n")) from None
         self.first_token = None if known else self.detector.operator_token

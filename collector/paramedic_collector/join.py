@@ -52,9 +52,14 @@ class Join:
     def kept_bytes(self) -> int:
         return sum(one.nbytes for _, one in self._waiting) + sum(one.nbytes for one in self._children)
 
-    def add(self, facts: Facts, now: float) -> None:
-        """Take spans in; each is a parent to come and, with a parent of its own, a child."""
-        self._waiting.append((now, facts))
+    def add(self, facts: Facts, now: float, parents: bool = True) -> None:
+        """Take spans in; each is a parent to come and, with a parent of its own, a child.
+
+        Args:
+            parents: False when their own self-times and gaps were given out before a restart.
+        """
+        if parents:
+            self._waiting.append((now, facts))
         born = facts[facts["parent"] > 0]
         children = np.empty(len(born), CHILD)
         for name in ("parent", "start", "end", "service"):

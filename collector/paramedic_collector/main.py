@@ -1,47 +1,42 @@
-"""The embedded collector: receivers, intake, one fold thread, flight recorder.
+"""The embedded collector: the one place where its parts are put together.
 
-gRPC 4317 --+
-            +--> Intake --queue--> fold thread: Windower --every 0.5 s--> Bus
+gRPC 4317 --+                                        +--> Forwarder --> the team's own backends
+            +--> Intake --> Recorder (on disk, then acknowledged) <-- traces(ids)
 HTTP 4318 --+       |
-                    +--> Recorder <-- traces(ids)
+                    +--queue--> FoldThread: Windower --every 0.5 s--> Bus
 """
 
-import logging
+import json
 import socket
-import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from paramedic_collector import counters as count
 from paramedic_collector.bus import Bus
 from paramedic_collector.config.model import CollectorConfig
+from paramedic_collector.counted import Counted
 from paramedic_collector.counters import Counters
 from paramedic_collector.facts import Tables
-from paramedic_collector.intake import Intake, Taken
+from paramedic_collector.fold_thread import FoldThread
+from paramedic_collector.forward.forwarder import Forwarder
+from paramedic_collector.intake import Intake
 from paramedic_collector.join import Join
 from paramedic_collector.receive.addresses import Endpoint
-from paramedic_collector.receive.grpc import GrpcReceiver
-from paramedic_collector.receive.http import App, HttpReceiver, Page
+from paramedic_collector.receive.build import receivers_of
+from paramedic_collector.receive.http_app import Page
 from paramedic_collector.record.recorder import Limits, Recorder
+from paramedic_collector.record.replay import Past
 from paramedic_collector.redact import Redactor
 from paramedic_collector.windower import Windower
+from paramedic_collector.windows import Resume
 
-log = logging.getLogger(__name__)
-
-PUBLISH_S: Final = 0.5  # between two batches
-_SWEEP_S: Final = 5.0  # between two looks for old segments
-_LARGEST_DRAIN_S: Final = 0.1  # the fold looks at what has come this often, to work on many payloads at once
-_STALLED_S: Final = 10.0  # without a sign of life of the fold thread, the collector is not ready
-_BODY_TIMEOUT_S: Final = 10.0
+REPLAY_S: Final = 300.0  # what is folded after a restart for a consumer that knows nothing
+_JOIN_WAIT_S: Final = 1.0  # after a parent came, its last children may come
+_JOIN_KEEP_S: Final = 120.0  # that children wait for their parent
 _SERIES_LIMIT: Final = 100_000
 _KEEP_NAMES_S: Final = 600.0
-
-
-class _Receiver(Protocol):
-    def start(self) -> Endpoint: ...
-    def stop(self) -> None: ...
 
 
 class Collector:
@@ -52,7 +47,9 @@ class Collector:
         bus: Where window batches go.
         data_dir: The flight recorder's folder is made in it.
         clock: Unix seconds.
-        name: What its batches call it.
+        name: What its batches call it; the same after a restart.
+        resume: How far the consumer of its windows had come; None when it knows nothing.
+        replay_s: For a consumer that knows nothing, the age up to which recorded telemetry is folded.
         series_limit: Most series a family; more share one overflow series.
         limits: How much the flight recorder keeps.
 
@@ -68,27 +65,30 @@ class Collector:
         clock: Callable[[], float] = time.time,
         *,
         name: str = "",
+        resume: Resume | None = None,
+        replay_s: float = REPLAY_S,
         series_limit: int = _SERIES_LIMIT,
         limits: Limits | None = None,
-        header_timeout_s: float = 10.0,
     ) -> None:
-        self.addresses: dict[
-            str, Endpoint
-        ] = {}  # "grpc" and "http" (of a second receiver "NAME grpc"), as they really are once started
-        self._config, self._bus, self._clock = config, bus, clock
+        self.addresses: dict[str, Endpoint] = {}  # once started, as they really are: "grpc", "http", "health"
+        self.name = name or socket.gethostname()
+        self.resume = resume  # may be set until `start`
+        self._config, self._clock, self._replay_s = config, clock, replay_s
         self._counters = Counters()
         self.recorder = Recorder(Path(data_dir) / "recorder", limits, clock=clock)
-        redactor = Redactor(keep_content=config.keep_content)
+        self._earlier = self.recorder.committed.segments()
         half = config.memory_bytes // 2
+        redactor = Redactor(keep_content=config.keep_content)
         self.intake = Intake(self.recorder, redactor, self._counters, limit_bytes=half)
         tables = Tables(limit=series_limit, keep_s=_KEEP_NAMES_S, clock=time.monotonic)
-        self._join = Join(tables, limit_bytes=half)
-        self._windower = Windower(name or socket.gethostname(), tables, self._join, self._counters)
-        self._receivers = self._build_receivers(header_timeout_s)
-        self._stopping = threading.Event()
-        self._alive_at = 0.0  # monotonic seconds of the fold thread's last round
-        self._thread = threading.Thread(target=self._run, name="fold", daemon=True)
-        self._add_gauges(tables)
+        join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=half)
+        self._windower = Windower(self.name, tables, join, self._counters, wait_s=_JOIN_WAIT_S)
+        counted = Counted(config.pipelines)
+        self._fold = FoldThread(self.intake, counted, self._windower, bus, self.recorder, self._counters, clock)
+        self._forwarder = Forwarder(config.pipelines, self.recorder, self._counters, clock=clock)
+        self._receivers = receivers_of(config, self.intake, self._pages(), self._health_page(), self._counters)
+        self._started_at = clock()
+        self._add_gauges(tables, join)
 
     @property
     def counters(self) -> dict[str, float]:
@@ -98,17 +98,18 @@ class Collector:
     @property
     def ready(self) -> bool:
         """Whether it takes telemetry in and turns it into windows."""
-        return bool(self.addresses) and time.monotonic() - self._alive_at < _STALLED_S
+        return bool(self.addresses) and self._fold.alive
 
     def start(self) -> None:
-        """Begin to listen.
+        """Begin to listen; what an earlier run left is folded first, beside it.
 
         Raises:
             AddressInUse: A port is taken; the message names it. Nothing is left running.
         """
-        self._alive_at = time.monotonic()
-        self._thread.start()
+        self._windower.resume(self.resume or Resume())
+        self._fold.start(self._past())
         try:
+            self._forwarder.start()
             for name, receiver in self._receivers.items():
                 self.addresses[name] = receiver.start()
         except Exception:
@@ -121,33 +122,40 @@ class Collector:
         for name in list(self.addresses):
             self._receivers[name].stop()
         self.addresses = {}
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(10.0)
+        self._fold.stop()
+        self._forwarder.stop()
         self.recorder.close()
 
-    def _build_receivers(self, header_timeout_s: float) -> dict[str, _Receiver]:
-        found = dict[str, _Receiver]()
-        for one in self._config.receivers:
-            if one.grpc is not None:
-                name = "grpc" if "grpc" not in found else f"{one.name} grpc"
-                found[name] = GrpcReceiver(one.grpc.endpoint, self.intake, limit_bytes=one.grpc.limit_bytes)
-            if one.http is not None:
-                name, limit = "http" if "http" not in found else f"{one.name} http", one.http.limit_bytes
-                app = App(self.intake, self._pages(), limit_bytes=limit, body_timeout_s=_BODY_TIMEOUT_S)
-                found[name] = HttpReceiver(one.http.endpoint, app, header_timeout_s=header_timeout_s)
-        return found
+    def _past(self) -> Past:
+        return Past(
+            self.recorder.folder,
+            self._earlier,
+            self.resume,
+            since=self._clock() - self._replay_s,
+            refill_s=self._replay_s,
+            join_s=_JOIN_KEEP_S,
+        )
 
     def _pages(self) -> dict[str, Page]:
         plain = "text/plain; charset=utf-8"
         return {
             "/healthz": Page(plain, lambda: (200, "ok\n")),
-            "/readyz": Page(plain, lambda: (200, "ready\n") if self.ready else (503, "not ready\n")),
+            "/readyz": self._health_page(),
             "/metrics": Page("text/plain; version=0.0.4; charset=utf-8", lambda: (200, self._counters.text())),
         }
 
-    def _add_gauges(self, tables: Tables) -> None:
-        recorder, join, gauge = self.recorder, self._join, self._counters.gauge
+    def _health_page(self) -> Page:
+        return Page("application/json", self._health)
+
+    def _health(self) -> tuple[int, str]:
+        """In the words of the Collector's `health_check`."""
+        status = (200, "Server available") if self.ready else (503, "Server not available")
+        since = datetime.fromtimestamp(self._started_at, UTC).isoformat().replace("+00:00", "Z")
+        uptime = f"{max(self._clock() - self._started_at, 0.0):.3f}s"
+        return status[0], json.dumps({"status": status[1], "upSince": since, "uptime": uptime})
+
+    def _add_gauges(self, tables: Tables, join: Join) -> None:
+        recorder, gauge = self.recorder, self._counters.gauge
         gauge("otelcol_exporter_queue_size", "Bytes that wait for the fold.", lambda: self.intake.queued_bytes)
         gauge("otelcol_exporter_queue_capacity", "Most bytes that may wait.", lambda: self._config.memory_bytes // 2)
         gauge("paramedic_join_bytes", "Spans and children that wait for each other.", lambda: join.kept_bytes)
@@ -157,39 +165,10 @@ class Collector:
         gauge("paramedic_recorder_degraded", "1 while traces are in memory only.", lambda: recorder.degraded)
         gauge("paramedic_recorder_memory_frames", "Frames the disk refused.", lambda: recorder.degraded_frames)
         gauge("paramedic_recorder_torn_bytes", "Bytes cut off by a crash.", lambda: recorder.torn_bytes)
-
-    def _run(self) -> None:
-        publish_at = sweep_at = time.monotonic()
-        while True:
-            last_round = self._stopping.is_set()
-            self._alive_at = time.monotonic()
-            self._round(lambda: self._take(self.intake.drain(_LARGEST_DRAIN_S)))
-            if self._alive_at >= publish_at or last_round:
-                publish_at = self._alive_at + PUBLISH_S
-                self._round(self._give)
-            if self._alive_at >= sweep_at:
-                sweep_at = self._alive_at + _SWEEP_S
-                self._round(self.recorder.sweep)
-            if last_round:
-                return
-            self._stopping.wait(_LARGEST_DRAIN_S)
-
-    def _round(self, step: Callable[[], None]) -> None:
-        """The fold thread must not end: what is acknowledged would never become a window."""
-        try:
-            step()
-        except Exception:
-            log.exception("the collector goes on without what it was folding")
-            self._counters.add(count.FOLD_FAILURES, signal="any")
-
-    def _take(self, taken: list[Taken]) -> None:
-        for one in taken:
-            if one.parsed.signal in self._config.debug:
-                log.info("%s: %d items, %d bytes", one.parsed.signal, one.parsed.items, one.payload_bytes)
-        wanted = [one for one in taken if one.parsed.signal in self._config.windows]
-        for batch in self._windower.take(wanted, self._clock()):
-            self._bus.publish(batch)
-
-    def _give(self) -> None:
-        for batch in self._windower.give(self._clock()):
-            self._bus.publish(batch)
+        gauge("paramedic_recorder_bytes", "Bytes on disk.", lambda: recorder.disk_bytes)
+        gauge(
+            "paramedic_recorder_commits", "Writes to the disk; each holds all that had come.", lambda: recorder.commits
+        )
+        gauge("paramedic_duplicate_requests", "Requests sent again and not counted again.", lambda: recorder.duplicates)
+        gauge("paramedic_replayed_frames", "Requests of an earlier run that were folded at the start.",
+              lambda: self._fold.replayed_frames)  # fmt: skip

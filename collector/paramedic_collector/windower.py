@@ -28,7 +28,7 @@ from paramedic_collector.merge import family_of, merge_all
 from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
 from paramedic_collector.record.segments import Place
-from paramedic_collector.windows import Position, WindowBatch
+from paramedic_collector.windows import Position, Resume, WindowBatch
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +44,12 @@ class Windower:
         collector: Name of this collector in its batches.
         join: Finds self-times and gaps.
         wait_s: How long the join waits before it gives out what it knows of a span.
-        joined: Up to where the self-times and gaps were given out before a restart.
     """
 
-    def __init__(
-        self,
-        collector: str,
-        tables: Tables,
-        join: Join,
-        counters: Counters,
-        *,
-        wait_s: float,
-        joined: Position = ("", 0),
-    ) -> None:
+    def __init__(self, collector: str, tables: Tables, join: Join, counters: Counters, *, wait_s: float) -> None:
         self._collector, self._tables, self._join, self._counters = collector, tables, join, counters
-        self._wait_s, self._joined = wait_s, joined
+        self._wait_s = wait_s
+        self._joined: Position = ("", 0)
         self._unjoined: deque[tuple[float, Position]] = deque()  # when frames came, and up to where they go
         self._metrics = MetricFold(tables, counters)
         self._partial: dict[str, list[pa.RecordBatch]] = defaultdict(list)
@@ -69,6 +60,10 @@ class Windower:
             Signal.METRICS: self._points,
             Signal.LOGS: self._records,
         }
+
+    def resume(self, at: Resume) -> None:
+        """After a restart: what a consumer of the batches has."""
+        self._joined = at.joined
 
     def take(self, taken: Iterable[Taken], now: float) -> list[WindowBatch]:
         """Fold payloads.
@@ -162,7 +157,6 @@ class Windower:
         facts = self._facts(parsed, now)
         found = fold_spans(facts, self._tables)
         self._join.add(facts, now)
-        self._metrics.saw_spans((self._tables.names[one] for one in np.unique(facts["service"]).tolist()), now)
         late = int((facts["ts"] < self._watermark).sum())
         self._late += late
         self._counters.add(count.LATE, late)
@@ -171,6 +165,7 @@ class Windower:
     def _facts(self, parsed: list[Parsed], now: float) -> Facts:
         facts: Facts = facts_of(flatten(parsed), self._tables)
         inside: Facts = facts[self._in_range(facts["ts"], Signal.TRACES, now)]
+        self._metrics.saw_spans((self._tables.names[one] for one in np.unique(inside["service"]).tolist()), now)
         return inside
 
     def _points(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:

@@ -20,15 +20,18 @@ class Merge:
         self._vitals = parts.vitals
 
     def __call__(self, tick: Tick) -> Tick:
+        self._vitals.merge(tick.batches, tick.now)
         with self._vitals.hands_on() as table:
-            for batch in tick.batches:
-                table.add(batch)
             self._vitals.topology = Topology.of(table, tick.now)
         return replace(tick, batches=())
 
 
 class Score:
-    """All series at once; those of open incidents do not learn."""
+    """All series at once; those of open incidents do not learn.
+
+    While a collector replays what came before its restart, nothing is judged: a fault in there may be over, and
+    the seconds that say so are still to come.
+    """
 
     name = "score"
 
@@ -36,6 +39,8 @@ class Score:
         self._parts = parts
 
     def __call__(self, tick: Tick) -> Tick:
+        if self._parts.vitals.catching_up(tick.now):
+            return replace(tick, alerts=())
         with self._parts.vitals.hands_on() as table:
             alerts = self._parts.judges.scorer.score(table, tick.now, self._frozen(tick))
         return replace(tick, alerts=tuple(alerts))
@@ -58,6 +63,8 @@ class CountRules:
         self._fired = self._counted_at_once = 0  # not yet, and already in the store
 
     def __call__(self, tick: Tick) -> Tick:
+        if self._parts.vitals.catching_up(tick.now):
+            return tick
         rules = self._parts.judges.rules
         with self._parts.vitals.hands_on() as table:
             self._fired += len(fired := rules.evaluate(table, tick.now))

@@ -6,12 +6,12 @@ The engine writes into the table, pages read from it: `lock` keeps the two apart
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from paramedic.contract.command import Target
-from paramedic_collector.windows import KEYS, SeriesKey
+from paramedic_collector.windows import KEYS, SeriesKey, WindowBatch
 from paramedic_detector import words
 from paramedic_detector.api.schemas import Line, Panel, Users
 from paramedic_detector.series import SeriesTable
@@ -20,6 +20,7 @@ from paramedic_detector.topology import Edge, Topology
 POINTS: Final = 400
 NOW_S: Final = 30.0  # what "now" means in "users are hurting now"
 HURT_S: Final = 10.0  # what severity looks at
+CATCH_UP_S: Final = 10.0  # after this a collector that began to tell the past and fell silent is not waited for
 ANY: Final = "*"
 
 
@@ -35,11 +36,26 @@ class Vitals:
         self.table = table
         self.lock = threading.RLock()
         self.topology: Topology | None = None
+        self._replayed_at: dict[str, float] = {}  # by collector, while it tells the past
 
     @contextmanager
     def hands_on(self) -> Iterator[SeriesTable]:
         with self.lock:
             yield self.table
+
+    def merge(self, batches: Iterable[WindowBatch], now: float) -> None:
+        """Into the table, each once."""
+        with self.hands_on() as table:
+            for batch in batches:
+                table.add(batch)
+                if batch.replayed:
+                    self._replayed_at[batch.collector] = now
+                else:
+                    self._replayed_at.pop(batch.collector, None)
+
+    def catching_up(self, now: float) -> bool:
+        """Whether a collector is telling what happened before its restart: half of that is no picture of now."""
+        return any(now - at < CATCH_UP_S for at in self._replayed_at.values())
 
     def data_at(self) -> float | None:
         with self.lock:

@@ -19,6 +19,7 @@ import uvicorn
 from paramedic.contract.credentials import write_credentials
 from paramedic.contract.keys import operator_token
 from paramedic_collector.bus import Bus
+from paramedic_collector.windows import Resume
 from paramedic_detector.api.app import create_app
 from paramedic_detector.api.backend import Backend
 from paramedic_detector.commands import CommandHub
@@ -78,7 +79,7 @@ class Detector:
         self.hub = CommandHub(self.master, clock)
         channels: list[Channel] = [SlackWebhook(settings.slack_webhook_url)] if settings.slack_webhook_url else []
         self.outbox = Outbox(self.store, channels, clock=clock, rng=random.random)
-        vitals = Vitals(table or SeriesTable())
+        vitals = self._vitals = Vitals(table or SeriesTable())
         parts = Parts(
             vitals=vitals,
             judges=Judges(scorer or Scorer(), *judges, verdict),
@@ -98,6 +99,15 @@ class Detector:
         self._threads: list[threading.Thread] = []
         self._server: uvicorn.Server | None = None
         self.api_url = ""  # once it listens
+
+    def applied(self, collector: str) -> Resume | None:
+        """How far the windows of a collector are counted here, by the last checkpoint: it begins there after a restart.
+
+        Returns:
+            None when nothing is known of it.
+        """
+        with self._vitals.hands_on() as table:
+            return table.applied(collector)
 
     @property
     def operator_token(self) -> str:

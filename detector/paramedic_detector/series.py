@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from paramedic_collector.windows import KEYS, SeriesKey, WindowBatch
+from paramedic_collector.windows import KEYS, Resume, SeriesKey, WindowBatch
 from paramedic_detector.lines import line
 from paramedic_detector.packing import pack, unpack
 from paramedic_detector.slots import (
@@ -103,6 +103,7 @@ class SeriesTable:
         self._slots: dict[int, Slot] = {}
         self._faded: list[Slot] = []  # older than FRESH_S and folded, oldest first
         self._watermarks: dict[str, int] = {}
+        self._applied: dict[str, Resume] = {}  # by collector
         self._matches: dict[SeriesKey, tuple[int, NDArray[np.int32]]] = {}
 
     # What comes in
@@ -115,9 +116,17 @@ class SeriesTable:
         newest = max(self._watermarks.values())
         return min(mark for mark in self._watermarks.values() if mark >= newest - STALE_COLLECTOR_S)
 
+    def applied(self, collector: str) -> Resume | None:
+        """How far the batches of a collector are merged; None when there were none."""
+        return self._applied.get(collector)
+
     def add(self, batch: WindowBatch) -> None:
-        """Merge the rows of a batch, whatever seconds they are about."""
+        """Merge the rows of a batch, whatever seconds they are about; not a second time after a restart."""
         self._watermarks[batch.collector] = max(batch.watermark, self._watermarks.get(batch.collector, batch.watermark))
+        before = self._applied.get(batch.collector, Resume())
+        if before.has(batch):
+            return
+        self._applied[batch.collector] = before.after(batch)
         for family, rows in batch.tables.items():
             if family in KEYS and len(rows):
                 for slot in decode(rows, self._number(family, rows), self._kinds).values():
@@ -367,6 +376,7 @@ class SeriesTable:
             "series": list(self._numbers),
             "kinds": self._kinds.names,
             "watermarks": self._watermarks,
+            "applied": {name: (one.folded, one.joined) for name, one in self._applied.items()},
         }
         return pack("series", arrays, json.dumps(about))
 
@@ -384,6 +394,8 @@ class SeriesTable:
             table._number_of(name)
         table._kinds = Kinds([(group, key) for group, key in about["kinds"]])
         table._watermarks = {name: int(mark) for name, mark in about["watermarks"].items()}
+        for name, ((folded, at), (done, done_at)) in about.get("applied", {}).items():
+            table._applied[name] = Resume((folded, at), (done, done_at))
         ends = np.cumsum(arrays["lengths"].reshape(-1, 3), axis=0)
         starts = ends - arrays["lengths"].reshape(-1, 3)
         for (ts, span_s), start, end in zip(arrays["ts"], starts, ends, strict=True):

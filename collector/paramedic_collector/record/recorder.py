@@ -78,6 +78,10 @@ class Recorder:
         return self.committed.memory_frames
 
     @property
+    def disk_bytes(self) -> int:
+        return sum(segment.end for segment in self.committed.segments())
+
+    @property
     def duplicates(self) -> int:
         """Frames that were appended again and not kept again."""
         return self._committer.duplicates
