@@ -24,6 +24,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from paramedic_collector.decode import parse
@@ -245,6 +246,12 @@ def one_span(name: str, trace: bytes = b"", **attributes: str) -> bytes:
     span.start_time_unix_nano = span.end_time_unix_nano = time.time_ns()
     for key, value in attributes.items():
         span.attributes.add(key=key).value.string_value = value
+    return message.SerializeToString()
+
+
+def one_log(text: str) -> bytes:
+    message = ExportLogsServiceRequest()
+    message.resource_logs.add().scope_logs.add().log_records.add().body.string_value = text
     return message.SerializeToString()
 
 

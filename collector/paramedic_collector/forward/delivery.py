@@ -1,11 +1,9 @@
 """One request to one backend, until it is taken or lost for good.
 
-    send -- taken ------------------------------> sent (items that it rejected: lost)
-      ^  \-- later --> pause --+-- too long ----> lost: gave_up
-      |                        |
-      +------------------------+
-         \-- too large --> halves, each as above; a single item: lost
-         \-- refused ---------------------------> lost
+    send +-- taken ------> sent (what it rejected of it: lost)
+         +-- later ------> pause, send; too long: lost
+         +-- too large --> halves, each of them as above; a single item: lost
+         +-- refused ----> lost
 
 Every item ends in `otelcol_exporter_sent_*` or, with its reason, in `otelcol_exporter_send_failed_*`. The log says each
 reason once, and when a backend is down and up again.
