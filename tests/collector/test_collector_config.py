@@ -1,10 +1,17 @@
 """otel-config.yaml: the Collector's grammar, and every mistake told at once."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from paramedic_collector.config.load import ConfigError, load, parse
+from paramedic_collector.config.model import DebugExporter
+from paramedic_collector.config.parts import TYPES
+from paramedic_collector.config.settings import seconds_of
 from paramedic_collector.otlp import Signal
 
 GOOD = """
@@ -24,6 +31,15 @@ service:
     traces: {receivers: [otlp], processors: [memory_limiter, batch], exporters: [otlp/paramedic, debug]}
     logs: {receivers: [otlp], exporters: [debug]}
 """
+
+
+WORDS = st.sampled_from(
+    [
+        *(kind for kinds in TYPES.values() for kind in kinds),
+        *("protocols", "grpc", "http", "endpoint", "tls", "headers", "actions", "policies", "pipelines", "traces"),
+        *("receivers", "exporters", "trace_conditions", "traces", "span", "include", "attributes", "key", "type"),
+    ]
+)
 
 
 def mistakes(text, env=None):
@@ -53,6 +69,33 @@ def test_everything_that_was_asked_for_is_read():
     assert config.debug == {Signal.TRACES, Signal.LOGS}
 
 
+def test_the_hand_off_is_no_exporter_of_its_pipeline():
+    traces, logs = parse(GOOD, {}).pipelines
+    assert [type(one) for one in traces.exporters] == [DebugExporter]
+    assert (traces.name, traces.signal, traces.windows, logs.windows) == ("traces", Signal.TRACES, True, False)
+
+
+def test_several_pipelines_of_a_signal_stand_side_by_side():
+    config = parse(GOOD.replace("    logs:", "    traces/more: {receivers: [otlp], exporters: [debug]}\n    logs:"), {})
+    assert [one.name for one in config.pipelines] == ["traces", "traces/more", "logs"]
+
+
+def test_every_receiver_must_feed_every_pipeline():
+    two = GOOD.replace("processors:\n", '  otlp/b: {protocols: {grpc: {endpoint: "localhost:1"}}}\nprocessors:\n', 1)
+    assert [one.name for one in parse(two.replace("[otlp]", "[otlp, otlp/b]"), {}).receivers] == ["otlp", "otlp/b"]
+    (mistake,) = mistakes(two.replace("receivers: [otlp], exp", "receivers: [otlp/b, otlp], exp"))
+    assert mistake == (
+        "service::pipelines::traces: takes from otlp but not from otlp/b: every receiver of the collector inside "
+        "paramedic feeds every pipeline, so name all of them in each"
+    )
+    assert [one.name for one in parse(two, {}).receivers] == ["otlp"]  # one that no pipeline names does not listen
+
+
+def test_a_mistake_in_a_component_is_not_told_again_where_it_is_used():
+    text = GOOD.replace("exporters:\n", "exporters:\n  kafka: {}\n").replace("exporters: [debug]", "exporters: [kafka]")
+    assert len(mistakes(text)) == 1
+
+
 def test_both_names_of_the_hand_off_work():
     assert parse(GOOD.replace("otlp/paramedic", "otlp_grpc/paramedic"), {}).windows == {Signal.TRACES}
 
@@ -67,15 +110,32 @@ def test_a_protocol_that_is_not_named_is_not_served():
     [
         (
             "processors:\n",
-            "processors:\n  tail_sampling: {}\n",
-            'unknown type: "tail_sampling" for id: "tail_sampling"',
+            "processors:\n  k8s_attributes/x: {}\n",
+            'unknown type: "k8s_attributes" for id: "k8s_attributes/x" (valid values: [attributes batch filter '
+            "memory_limiter redaction tail_sampling]); the collector inside paramedic does not have it: run this file "
+            "with the OpenTelemetry Collector",
         ),
         (
             "exporters:\n",
             "exporters:\n  kafka/x: {}\n",
             'unknown type: "kafka" for id: "kafka/x" (valid values: [debug',
         ),
-        ("exporters:\n", "exporters:\n  otlp/backend: {}\n", "run this file with the OpenTelemetry Collector"),
+        (
+            "exporters:\n",
+            "exporters:\n  otlp/backend: {}\n",
+            'exporters::otlp/backend: requires a non-empty "endpoint"',
+        ),
+        ("service:\n", "connectors: {span_metrics: {}}\nservice:\n", 'connectors: unknown type: "span_metrics"'),
+        ("exporters:\n", "exporters:\n  debug/: {}\n", 'in "debug/" id: the part after / should not be empty'),
+        ("exporters:\n", "exporters:\n  /x: {}\n", 'in "/x" id: the part before / should not be empty'),
+        ("exporters:\n", "exporters:\n  1x: {}\n", 'in "1x" id: invalid character(s) in type "1x"'),
+        ("exporters:\n", "exporters:\n  debug/a b: {}\n", 'invalid character(s) in name "a b"'),
+        ("limit_mib: 64", "limit_mib: 0", "'limit_mib' or 'limit_percentage' must be greater than zero"),
+        ("limit_mib: 64", "limit_percentage: 50", 'does not have the setting "limit_percentage": run this file with'),
+        ("limit_mib: 64", "limit_mib: 64, spike_limit_mib: 64", "'spike_limit_mib' must be smaller than 'limit_mib'"),
+        ("verbosity: basic", "verbosity: loud", 'verbosity level "loud" is not supported'),
+        ("service:\n", "service:\n  extensions: health_check\n", "service::extensions: expected a list"),
+        ("receivers: [otlp], exp", "receivers: otlp, exp", "service::pipelines::logs::receivers: expected a list"),
         ("receivers: [otlp], exp", "receivers: [x], exp", 'service::pipelines::logs: references receiver "x" which is'),
         ("exporters: [debug]", "exporters: []", "service::pipelines::logs: must have at least one exporter"),
         ("[memory_limiter, batch]", "[batch, batch]", 'references processor "batch" multiple times'),
@@ -126,7 +186,62 @@ def test_environment_references_follow_the_collectors_grammar():
     text = GOOD.replace('"localhost:4317"', '"${HOST}:${env:PORT:-4317}"')
     assert endpoints(parse(text, {"HOST": "127.0.0.1"}))[0] == "127.0.0.1:4317"
     assert "environment variable" in mistakes(GOOD.replace('"localhost:4317"', '"${env:1x}"'))[0]
-    assert 'scheme "file" is not supported' in mistakes(GOOD.replace('"localhost:4317"', '"${file:x}"'))[0]
+    strange = mistakes(GOOD.replace('"localhost:4317"', '"${http://x}"'))[0]
+    assert 'scheme "http" is not supported for uri "http://x" (valid values: [env file])' in strange
+
+
+def test_a_variable_that_is_set_to_nothing_does_not_get_the_default():
+    assert mistakes(GOOD, {"HTTP": ""}) == [
+        "receivers::otlp::protocols::http::endpoint: must be host:port with a port from 0 to 65535, got ''"
+    ]
+
+
+def test_two_dollars_are_one_and_what_follows_is_left_alone():
+    text = GOOD.replace("debug: {verbosity: basic}", 'debug: {output_paths: ["$${HOST}"]}')
+    assert parse(text, {}).pipelines[0].exporters
+
+
+def test_a_reference_can_stand_for_a_file(tmp_path):
+    (tmp_path / "port").write_text("localhost:7\n")
+    text = GOOD.replace('"localhost:4317"', f"'${{file:{tmp_path / 'port'}}}'")
+    assert endpoints(parse(text, {}))[0] == "localhost:7"
+    (tmp_path / "limits").write_text("{check_interval: 1s, limit_mib: 3}")
+    text = GOOD.replace("{check_interval: 1s, limit_mib: 64}", f"'${{file:{tmp_path / 'limits'}}}'")
+    assert parse(text, {}).memory_bytes == 3 << 20
+    assert "unable to read the file" in mistakes(GOOD.replace('"localhost:4317"', '"${file:/no/such}"'))[0]
+
+
+@given(hours=st.integers(0, 99), minutes=st.integers(0, 99), ms=st.integers(0, 9999))
+def test_durations_are_read_as_go_reads_them(hours, minutes, ms):
+    assert seconds_of(f"{hours}h{minutes}m{ms}ms") == pytest.approx(hours * 3600 + minutes * 60 + ms / 1000)
+    assert seconds_of(f"-{ms}us") == pytest.approx(-ms / 1e6)
+    assert seconds_of(f"{hours}.5s") == hours + 0.5
+
+
+@pytest.mark.parametrize("text", ["", "5", "1 s", "s", "1d", "1s2", "++1s", "１s"])
+def test_what_go_would_not_read_is_no_duration(text):
+    assert seconds_of(text) is None
+
+
+@given(st.text(max_size=60))
+def test_no_text_makes_the_reader_fail_in_any_other_way(text):
+    with pytest.raises(ConfigError):
+        parse(text, {})
+
+
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["otlp", "1s", "x", "${env:X}", "traces"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(TREES, st.sampled_from(["receivers", "processors", "exporters", "extensions", "service"]))
+def test_no_shape_of_a_section_makes_the_reader_fail_in_any_other_way(tree, section):
+    document = yaml.safe_load(GOOD) | {section: tree}
+    with contextlib.suppress(ConfigError):
+        parse(yaml.safe_dump(document), {})
 
 
 def test_a_missing_file_is_one_sentence(tmp_path):

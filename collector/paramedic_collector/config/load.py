@@ -1,27 +1,26 @@
 """What `otel-config.yaml` asks of the embedded collector.
 
-    text --read_yaml, resolve--> document --check--> CollectorConfig, or every mistake at once
+    text --read_yaml, resolve--> document --_Check--> CollectorConfig, or every mistake at once
 
 The grammar and, where it has them, the words are the OpenTelemetry Collector's, since the same file runs
 on both. What the embedded collector lacks is refused by name: running it without a part that the file
-asks for would be worse than not running. `batch` is accepted and does nothing here: windows are handed over in
-process twice a second, whatever the size of what came. `memory_limiter` bounds what waits for the fold
-and for its parents; above that, senders are told to come again.
+asks for would be worse than not running.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from paramedic_collector.config.model import CollectorConfig, DebugExporter, Exporter, Pipeline
-from paramedic_collector.config.parts import COMPONENTS, ELSEWHERE, SECTIONS, read_component
-from paramedic_collector.config.text import read_yaml, resolve
-from paramedic_collector.otlp import Signal
-
-_ID: Final = re.compile(r"(?P<type>[a-zA-Z][0-9a-zA-Z_]{0,62})(?:/(?P<name>[^\s\x00-\x1f]{1,1024}))?")
-_DEFAULT_MIB: Final = 512
+from paramedic_collector.config.extensions import Bearer, Health
+from paramedic_collector.config.model import CollectorConfig
+from paramedic_collector.config.names import type_of
+from paramedic_collector.config.parts import TYPES, Part, Parts
+from paramedic_collector.config.pipelines import Pipelines, used_receivers
+from paramedic_collector.config.processors import Step
+from paramedic_collector.config.settings import ELSEWHERE
+from paramedic_collector.config.text import read_yaml, resolve, unwrapped
+from paramedic_collector.process.tail_sampling import KeepTraces
 
 
 class ConfigError(ValueError):
@@ -53,12 +52,11 @@ def parse(text: str, env: Mapping[str, str], name: str = "otel-config.yaml") -> 
         document = resolve(read_yaml(text), env, mistakes)
     except ValueError as error:
         raise ConfigError(name, [str(error)]) from None
-    if not isinstance(document, dict):
-        raise ConfigError(name, ["the file is empty: it needs receivers, exporters and service"])
-    checked = _Check(document, mistakes)
-    config = checked.config(env)
-    if mistakes or config is None:
-        raise ConfigError(name, mistakes)
+    if not document or not isinstance(document, dict):
+        raise ConfigError(name, ["empty configuration file: it needs receivers, exporters and service"])
+    config = _Check(document, mistakes).config(env)
+    if mistakes:
+        raise ConfigError(name, list(dict.fromkeys(mistakes)))
     return config
 
 
@@ -66,106 +64,86 @@ class _Check:
     """Reads one document; what is wrong goes into `mistakes`, and reading goes on."""
 
     def __init__(self, document: dict[Any, Any], mistakes: list[str]) -> None:
-        self._mistakes = mistakes
+        self._document, self._mistakes = document, mistakes
         for key in document:
-            if key not in SECTIONS and key != "service":
-                mistakes.append(f'unknown section "{key}" (valid values: [{" ".join((*SECTIONS, "service"))}])')
-        self._parts = {section: self._section(section, document.get(section)) for section in SECTIONS}
+            if key not in TYPES and key != "service":
+                mistakes.append(f'unknown section "{key}" (valid values: [{" ".join((*TYPES, "service"))}])')
         self._service = self._mapping("service", document.get("service"))
+        self._parts = Parts(mistakes, KeepTraces())
+        self._broken: dict[str, set[str]] = {section: set() for section in TYPES}
 
-    def config(self, env: Mapping[str, str]) -> CollectorConfig | None:
+    def config(self, env: Mapping[str, str]) -> CollectorConfig:
         """The configuration; worth nothing when there were mistakes."""
         for section, what in (("receivers", "receiver"), ("exporters", "exporter")):
-            if not self._parts[section]:
+            if not self._document.get(section):
                 self._mistakes.append(f"no {what} configuration specified in config")
-        uses = self._pipelines()
-        if self._mistakes:
-            return None
-        return self._built(uses, env)
+        extensions = self._turned_on(self._section("extensions"))
+        self._parts.bearers |= {name: one for name, one in extensions.items() if isinstance(one, Bearer)}
+        found = {section: self._section(section) for section in TYPES if section != "extensions"}
+        given = self._mapping("service::pipelines", self._service.get("pipelines"))
+        pipelines = Pipelines(found, self._broken, self._mistakes).read(given)
+        health = next((one for one in extensions.values() if isinstance(one, Health)), Health(None))
+        limits = self._memory_limits(given, found["processors"])
+        return CollectorConfig(
+            receivers=used_receivers(given, found["receivers"]),
+            pipelines=pipelines,
+            health=health.endpoint,
+            health_path=health.path,
+            keep_content=env.get("PARAMEDIC_RECORD_CONTENT", "").lower() in ("1", "true", "yes"),
+            keep_traces=self._parts.keep,
+            **({"memory_bytes": min(limits)} if limits else {}),
+        )
 
-    def _section(self, section: str, value: Any) -> dict[str, Any]:
+    def _section(self, section: str) -> dict[str, Part]:
         """The components of a section by id, each with what was read of it."""
-        found: dict[str, Any] = {}
-        for name, settings in self._mapping(section, value).items():
-            match = _ID.fullmatch(str(name))
-            if match is None:
-                self._mistakes.append(f'{section}: "{name}" is no valid id: it must be type or type/name')
-            elif match["type"] not in COMPONENTS[section]:
-                self._mistakes.append(self._unknown(section, str(name), match["type"]))
+        found: dict[str, Part] = {}
+        for key, settings in self._mapping(section, self._document.get(section)).items():
+            name = str(unwrapped(key))
+            try:
+                kind = type_of(name)
+            except ValueError as error:
+                self._mistakes.append(f"{section}: {error}")
+                self._broken[section].add(name)
+                continue
+            if kind in TYPES[section]:
+                found[name] = self._parts.read(section, name, kind, settings)
             else:
-                found[str(name)] = read_component(section, str(name), match["type"], settings, self._mistakes)
+                self._mistakes.append(self._unknown(section, name, kind))
+                self._broken[section].add(name)
         return found
 
     def _unknown(self, section: str, name: str, kind: str) -> str:
-        valid = " ".join(sorted(COMPONENTS[section])) or "none"
+        valid = " ".join(sorted(TYPES[section])) or "none"
         return (
             f'{section}: unknown type: "{kind}" for id: "{name}" (valid values: [{valid}]); the collector inside '
             f"paramedic does not have it: {ELSEWHERE}"
         )
 
     def _mapping(self, where: str, value: Any) -> dict[Any, Any]:
-        if value is None:
+        if unwrapped(value) is None:
             return {}
         if not isinstance(value, dict):
-            self._mistakes.append(f"{where}: expected a map, got {value!r}")
+            self._mistakes.append(f"{where}: expected a map, got {unwrapped(value)!r}")
             return {}
         return value
 
-    def _pipelines(self) -> dict[str, dict[str, list[str]]]:
+    def _turned_on(self, configured: dict[str, Part]) -> dict[str, Part]:
+        """The extensions that the service names; the others do nothing."""
         for key in self._service:
             if key not in ("pipelines", "extensions", "telemetry"):
                 self._mistakes.append(f'service: unknown key "{key}" (valid values: [extensions pipelines telemetry])')
-        for extension in self._service.get("extensions") or []:
-            self._mistakes.append(f'service::extensions: references extension "{extension}" which is not configured')
-        pipelines = self._mapping("service::pipelines", self._service.get("pipelines"))
-        if not pipelines:
-            self._mistakes.append("service must have at least one pipeline")
-        return {str(name): self._pipeline(str(name), parts) for name, parts in pipelines.items()}
-
-    def _pipeline(self, name: str, value: Any) -> dict[str, list[str]]:
-        where, match = f"service::pipelines::{name}", _ID.fullmatch(name)
-        if match is None or match["type"] not in list(Signal):
-            self._mistakes.append(f'{where}: unknown signal "{name}" (valid values: [traces metrics logs])')
+        names = unwrapped(self._service.get("extensions")) or []
+        if not isinstance(names, list):
+            self._mistakes.append(f"service::extensions: expected a list, got {names!r}")
             return {}
-        parts = self._mapping(where, value)
-        for key in parts:
-            if key not in ("receivers", "processors", "exporters"):
-                self._mistakes.append(f'{where}: unknown key "{key}" (valid values: [receivers processors exporters])')
-        sections = ("receivers", "processors", "exporters")
-        return {section: self._references(where, section, parts.get(section)) for section in sections}
+        for name in dict.fromkeys(map(str, names)):
+            if name not in configured and name not in self._broken["extensions"]:
+                self._mistakes.append(f'service::extensions: references extension "{name}" which is not configured')
+        return {name: configured[name] for name in map(str, names) if name in configured}
 
-    def _references(self, where: str, section: str, value: Any) -> list[str]:
-        one = section.removesuffix("s")
-        if value is not None and not isinstance(value, list):
-            self._mistakes.append(f"{where}::{section}: expected a list, got {value!r}")
-            return []
-        names = [str(name) for name in value or []]
-        if not names and section != "processors":
-            self._mistakes.append(f"{where}: must have at least one {one}")
-        for name in dict.fromkeys(names):
-            if name not in self._parts[section]:
-                self._mistakes.append(f'{where}: references {one} "{name}" which is not configured')
-            if names.count(name) > 1:
-                self._mistakes.append(f'{where}: references {one} "{name}" multiple times')
-        return names
-
-    def _built(self, uses: dict[str, dict[str, list[str]]], env: Mapping[str, str]) -> CollectorConfig:
-        used = dict.fromkeys(name for parts in uses.values() for name in parts["receivers"])
-        limits = [self._parts["processors"][name] for parts in uses.values() for name in parts["processors"]]
-        return CollectorConfig(
-            receivers=tuple(self._parts["receivers"][name] for name in used),
-            pipelines=tuple(_pipeline(name, parts["exporters"]) for name, parts in uses.items()),
-            memory_bytes=min((one for one in limits if one), default=_DEFAULT_MIB << 20),
-            keep_content=env.get("PARAMEDIC_RECORD_CONTENT", "").lower() in ("1", "true", "yes"),
-        )
-
-
-def _pipeline(name: str, exporters: list[str]) -> Pipeline:
-    """The way of one signal; `otlp_grpc` is one with `otlp`."""
-    kinds = {one: one.partition("/")[0].removesuffix("_grpc") for one in exporters}
-    return Pipeline(
-        name,
-        Signal(name.partition("/")[0]),
-        exporters=tuple[Exporter, ...](DebugExporter(one) for one, kind in kinds.items() if kind == "debug"),
-        windows="otlp" in kinds.values(),
-    )
+    def _memory_limits(self, pipelines: dict[Any, Any], processors: dict[str, Part]) -> list[int]:
+        """Bytes of each `memory_limiter` that a pipeline names."""
+        parts = [unwrapped(one) for one in pipelines.values()]
+        names = {str(name) for one in parts if isinstance(one, dict) for name in one.get("processors") or []}
+        steps = [one for name, one in processors.items() if name in names and isinstance(one, Step)]
+        return [one.memory_bytes for one in steps if one.memory_bytes]

@@ -15,6 +15,8 @@ from paramedic_collector.receive.addresses import Endpoint
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from paramedic_collector.process.tail_sampling import KeepTraces
+
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
@@ -41,7 +43,8 @@ class Server:
     endpoint: Endpoint
     limit_bytes: int  # largest request, after decompression too
     tls: ServerTls | None = None
-    tokens: tuple[str, ...] = ()  # one of them must come as `authorization: Bearer ...`; none: everybody may send
+    # One of them must come as `authorization: Bearer ...`; none: everybody may send.
+    tokens: tuple[str, ...] = field(default=(), repr=False)
     cors: Cors | None = None  # of HTTP
 
 
@@ -85,7 +88,7 @@ class OtlpExporter:
     transport: str  # "grpc" or "http"
     target: str  # "host:port" for gRPC; the base URL for HTTP
     urls: dict[Signal, str] = field(default_factory=dict)  # of HTTP, where they are not base + /v1/SIGNAL
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # values are secrets
     compression: str = "gzip"  # or "none", "zstd" for HTTP
     tls: ClientTls = ClientTls()
     timeout_s: float = 5.0
@@ -166,6 +169,8 @@ class CollectorConfig:
     health: Endpoint | None = None  # of `health_check`
     health_path: str = "/"
     keep_content: bool = False  # record the messages of conversations
+    # What every `tail_sampling` keeps whatever its policies say: exemplars of open incidents.
+    keep_traces: "KeepTraces | None" = None
 
     @property
     def windows(self) -> frozenset[Signal]:

@@ -1,22 +1,43 @@
-"""The text of a Collector configuration file: YAML with references to the environment.
+"""The text of a Collector configuration file: YAML with references to the environment and to files.
 
     endpoint: ${env:PARAMEDIC_OTLP_GRPC:-localhost:4317}  --resolve--> "localhost:4317"
 
-Grammar of the OpenTelemetry Collector: ``${env:VAR}``, ``${env:VAR:-default}``, ``${VAR}``, and ``$$`` for a dollar
-sign. A value that is one reference and nothing else gets the type that YAML sees in it; an unset
-variable without a default becomes null, with a warning.
+Grammar of the OpenTelemetry Collector: ``${env:VAR}``, ``${env:VAR:-default}``, ``${VAR}``, ``${file:path}``, and
+``$$`` for a dollar sign. A value that is one reference and nothing else gets the type that YAML sees in it, and is
+still the text it was where a text is wanted (a token 0123 keeps its 0); an unset variable without a default
+becomes null, with a warning.
 """
 
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 log = logging.getLogger(__name__)
 
-_REFERENCE: Final = re.compile(r"\$\$|\$\{(?:(?P<scheme>[a-z]+):)?(?P<name>[^}:]*)(?::-(?P<default>[^}]*))?\}")
+_REFERENCE: Final = re.compile(r"\$\$|\$\{(?:(?P<scheme>[a-z]+):)?(?P<name>[^}]*?)(?::-(?P<default>[^}]*))?\}")
+_VARIABLE: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A number, a truth value or null that a reference gave, and the text it was."""
+
+    value: Any
+    text: str
+
+
+def unwrapped(value: Any) -> Any:
+    """The value itself, also inside of maps and lists."""
+    if isinstance(value, Expanded):
+        return value.value
+    if isinstance(value, dict):
+        return {unwrapped(key): unwrapped(one) for key, one in value.items()}
+    return [unwrapped(one) for one in value] if isinstance(value, list) else value
 
 
 def read_yaml(text: str) -> Any:
@@ -31,8 +52,10 @@ def read_yaml(text: str) -> Any:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ValueError(f"{where}{error.problem or 'not YAML'}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         raise ValueError(f"not YAML: {error}") from None
+    except RecursionError:
+        raise ValueError("not YAML: it is nested too deeply") from None
 
 
 def resolve(value: Any, env: Mapping[str, str], mistakes: list[str], where: str = "") -> Any:
@@ -52,25 +75,41 @@ def _resolve_text(text: str, env: Mapping[str, str], mistakes: list[str], where:
     def replaced(match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
-        if match["scheme"] not in (None, "env"):
-            mistakes.append(f'{where}: scheme "{match["scheme"]}" is not supported (valid values: [env])')
+        try:
+            found = _retrieved(match, env)
+        except ValueError as error:
+            mistakes.append(f"{where}: {error}")
             return ""
-        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", match["name"]):
-            mistakes.append(f'{where}: environment variable "{match["name"]}" has invalid name')
-            return ""
-        found = env.get(match["name"]) or match["default"]
         if found is None:
             log.warning("Configuration references unset environment variable %s (%s)", match["name"], where)
         return found or ""
 
     whole = _REFERENCE.fullmatch(text)
     result = _REFERENCE.sub(replaced, text)
-    return _typed(result) if whole and whole[0] != "$$" else result
+    if whole is None or whole[0] == "$$" or whole["default"] == result == "":
+        return result
+    return _typed(result)
+
+
+def _retrieved(match: re.Match[str], env: Mapping[str, str]) -> str | None:
+    scheme, name = match["scheme"] or "env", match["name"]
+    if scheme == "file":
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"unable to read the file {name}: {error}") from None
+    if scheme != "env":
+        raise ValueError(f'scheme "{scheme}" is not supported for uri "{match[0][2:-1]}" (valid values: [env file])')
+    if not _VARIABLE.fullmatch(name):
+        raise ValueError(f'environment variable "{name}" has invalid name: must match regex ^{_VARIABLE.pattern}$')
+    return env.get(name, match["default"])
 
 
 def _typed(text: str) -> Any:
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return text
-    return value if value is None or isinstance(value, (bool, int, float, str, list, dict)) else text
+    if isinstance(value, (str, list, dict)):
+        return value if not isinstance(value, str) else text.rstrip("\n") if "\n" in text else value
+    return Expanded(value, text.rstrip("\n")) if value is None or isinstance(value, (bool, int, float)) else text
