@@ -11,6 +11,7 @@ is the least that is true. Values of 0 and below count as 0: a window has no neg
 import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from sys import float_info
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ Ints = NDArray[np.int64]
 _MOST: Final = 2**53  # of one bucket: beyond is no count
 _FINEST, _COARSEST = 20, -10  # scales of OTLP
 _WIDEST: Final = 4096  # buckets of one point; SDKs send 160
+_LARGEST: Final = 1100  # no float has a larger logarithm, nor a smaller one
 _NONE: Final = np.empty(0, np.int64)
 
 
@@ -71,7 +73,7 @@ class Distribution:
         scale = SCALE if self.scale is None else min(self.scale, SCALE)
         middles = self._middles()
         positive = middles > -np.inf
-        index = np.ceil(middles[positive] * 2.0**scale).astype(np.int64) - 1
+        index = np.ceil(np.clip(middles[positive], -_LARGEST, _LARGEST) * 2.0**scale).astype(np.int64) - 1
         at, where = np.unique(index, return_inverse=True)
         amount = np.zeros(len(at), np.int64)
         np.add.at(amount, where, self.counts[positive])
@@ -88,7 +90,7 @@ class Distribution:
             return np.asarray((self.at + 0.5) / 2.0**self.scale + math.log2(self.factor), np.float64)
         last = self.bounds[-1]
         known = self.highest is not None and self.highest > last
-        highest = self.highest if known else last * 2.0 ** (2.0**-SCALE)
+        highest = self.highest if known else min(last * 2.0 ** (2.0**-SCALE), float_info.max)
         edges = np.array([-np.inf, *self.bounds, highest])
         low, high = edges[self.at] * self.factor, edges[self.at + 1] * self.factor
         low = np.where((low <= 0) & (high > 0), high / 4, low)  # whose geometric middle is half of `high`
