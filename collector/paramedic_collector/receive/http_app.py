@@ -14,9 +14,8 @@ from typing import Final
 from paramedic_collector import counters as count
 from paramedic_collector.config.model import Server
 from paramedic_collector.counters import Counters
-from paramedic_collector.otlp import Undecodable
 from paramedic_collector.intake import RETRY_S, Answer, Intake, Reply
-from paramedic_collector.otlp import Signal
+from paramedic_collector.otlp import Signal, Undecodable
 from paramedic_collector.receive.answers import CLOSE, JSON, PROTOBUF, Headers, Rejected, Response, error
 from paramedic_collector.receive.cors import CorsPolicy
 from paramedic_collector.receive.exchange import Head, Post

@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection: bytes in, exchanges in their order, bytes out.
 
-    socket --64 KiB at a time--> httptools --> Exchange (head, body) --> worker thread --> answer --> socket
+    socket --a buffer at a time--> httptools --> Exchange (head, body) --> worker thread --> answer --> socket
                                     one exchange is worked on at a time; pipelined ones wait their turn
 
 Nothing here may grow without bound: bodies take from the room, the rest of a message has a limit, a connection
@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Final, cast
+from typing import Final
 
 import httptools
 
@@ -25,7 +25,7 @@ from paramedic_collector.receive.http_app import App
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES: Final = 1 << 16
-_OVERHEAD_BYTES: Final = 2 * BUFFER_BYTES  # most that a message may have besides its body
+_OVERHEAD_BYTES: Final = BUFFER_BYTES + (1 << 16)  # most that a message may have besides its body
 _SMALL_CHUNKS: Final = 8  # a chunk of one byte comes with five others
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -64,8 +64,8 @@ class Connection(asyncio.BufferedProtocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
+        assert isinstance(transport, asyncio.Transport)
+        self._loop, self._transport = asyncio.get_running_loop(), transport
         self._connections[self] = None
         self._wait(self._patience.head_s)
 
