@@ -4,7 +4,6 @@ import logging
 import ssl
 import threading
 import time
-from collections import Counter
 
 import grpc
 import pytest
@@ -28,8 +27,10 @@ from paramedic_collector.config.model import ClientTls, FileExporter, OtlpExport
 from paramedic_collector.counters import Counters
 from paramedic_collector.forward.forwarder import Forwarder
 from paramedic_collector.forward.tls import TlsError
+from paramedic_collector.intake import Intake, Reply
 from paramedic_collector.otlp import Signal
 from paramedic_collector.record.recorder import Limits, Recorder
+from paramedic_collector.redact import Redactor
 
 PLAIN = ClientTls(insecure=True)
 QUICK = Retry(initial_s=0.02, most_s=0.05, give_up_s=0)
@@ -286,14 +287,15 @@ def test_a_hanging_backend_does_not_slow_what_comes_in(node, backend):
     """Nothing was answered, and all was accepted."""
     backend.decide = lambda got: Say(hang=True)
     one = node(towards(backend, timeout_s=60))
-    one.record("first")
+    intake = Intake(one.recorder, Redactor(), one.counters, limit_bytes=1 << 30)
+    intake.accept(Signal.TRACES, one_span("first"), "http")
     until(lambda: backend.requests, "it hangs")
-    one.record(*names(200))
-    assert one.recorder.committed.segments()[-1].end > 0
-    assert (len(backend.requests), backend.taken) == (1, [])
+    replies = {intake.accept(Signal.TRACES, one_span(name), "http").reply for name in names(200)}
+    assert replies == {Reply.ACCEPTED}
+    assert (len(backend.requests), backend.taken, one.total("sent_spans")) == (1, [], 0)
     backend.decide = lambda got: Say()
     backend.let_go.set()
-    until(lambda: Counter(backend.spans)["s199"] == 1, "all arrive in the end")
+    until(lambda: "s199" in backend.spans, "all arrive in the end")
     assert backend.spans[-200:] == names(200)
 
 
