@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from paramedic.contract import attributes as contract
+from paramedic_collector.columns.keys import MODELS, PEERS, SERVICE, STATUS_CODES, VERSION
 from paramedic_collector.facts import KINDS, Tables
 from paramedic_collector.fold import assemble
 from paramedic_collector.metrics_points import SECONDS_OF, Point
-from paramedic_collector.pivot import MODELS, PEERS, SERVICE, STATUS_CODES, VERSION
 from paramedic_collector.windows import COUNTS, HISTOGRAM, SCALE
 
 CALLS: Final = ("calls", "calls_total")
@@ -84,8 +84,8 @@ def _error(attributes: Mapping[str, Any]) -> str:
 
 
 def _series(point: Point) -> dict[str, tuple[str, ...]]:
-    attributes, resource = point.attributes, point.source.attributes
-    service = service_of(point)
+    attributes, service = point.attributes, service_of(point)
+    resource = point.source.attributes if point.source.service == service else {}
     operation = _first(attributes, _OPERATIONS)[:_LONGEST_NAME]
     kind = str(attributes["span.kind"]).lower().removeprefix("span_kind_")
     kind = kind if kind in KINDS else KINDS[0]
