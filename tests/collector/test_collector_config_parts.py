@@ -195,18 +195,24 @@ def test_a_queue_that_is_counted_in_requests_gets_the_default_room():
         ({"endpoint": "t:1", "timeout": "-5s"}, "'timeout' must be non-negative"),
         ({"endpoint": "t:1", "headers": {"a b": "c"}}, "'a b' is no header that can be sent"),
         ({"endpoint": "t:1", "headers": {"a": 5}}, "headers::a: must be a text, got 5: put it in quotes"),
-        ({"endpoint": "t:1", "retry_on_failure": {"max_elapsed_time": "1s"}},
-         "'max_elapsed_time' must not be less than 'initial"),
-        ({"endpoint": "t:1", "retry_on_failure": {"max_interval": "600s"}},
-         "'max_elapsed_time' must not be less than 'max_int"),
-        ({"endpoint": "t:1", "retry_on_failure": {"randomization_factor": 2}},
-         "'randomization_factor' must be within [0, 1]"),
+        (
+            {"endpoint": "t:1", "retry_on_failure": {"max_elapsed_time": "1s"}},
+            "'max_elapsed_time' must not be less than 'initial",
+        ),
+        (
+            {"endpoint": "t:1", "retry_on_failure": {"max_interval": "600s"}},
+            "'max_elapsed_time' must not be less than 'max_int",
+        ),
+        (
+            {"endpoint": "t:1", "retry_on_failure": {"randomization_factor": 2}},
+            "'randomization_factor' must be within [0, 1]",
+        ),
         ({"endpoint": "t:1", "sending_queue": {"num_consumers": 0}}, "`num_consumers` must be positive"),
         ({"endpoint": "t:1", "sending_queue": {"queue_size": 0}}, "`queue_size` must be positive"),
         ({"endpoint": "t:1", "sending_queue": {"storage": "file_storage"}}, 'does not have the setting "storage"'),
         ({"endpoint": "t:1", "endpiont": "t:2"}, 'unknown key "endpiont" (valid values: [endpoint tls headers'),
     ],
-)  # fmt: skip
+)
 def test_each_mistake_of_an_exporter_is_named(settings, mistake):
     found = mistakes(exporter=settings)
     assert any(line.startswith("exporters::otlp/backend") and mistake in line for line in found), found
