@@ -1,6 +1,7 @@
 """otel-config.yaml: the Collector's grammar, and every mistake told at once."""
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 from paramedic_collector.config.load import ConfigError, load, parse
 from paramedic_collector.config.model import DebugExporter
 from paramedic_collector.config.parts import TYPES
+from paramedic_collector.config.sampling import READERS
 from paramedic_collector.config.settings import seconds_of
 from paramedic_collector.otlp import Signal
+from paramedic_collector.process.ottl_paths import ENUMS, FIELDS
+from paramedic_collector.process.ottl_values import FUNCTIONS
 
 GOOD = """
 receivers:
@@ -247,3 +251,46 @@ def test_no_shape_of_a_section_makes_the_reader_fail_in_any_other_way(tree, sect
 def test_a_missing_file_is_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="cannot read the file: No such file or directory"):
         load(tmp_path / "nope.yaml", {})
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "otel-config.md").read_text()
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split("\n")[1].strip())
+def test_the_examples_of_the_reference_are_right(example):
+    """Those that show one section stand in a whole file, with a pipeline that names all of it."""
+    given_parts = yaml.safe_load(example)
+    document = yaml.safe_load(EXAMPLES[0]) | given_parts
+    if "service" not in given_parts:
+        pipeline = {"receivers": ["otlp"], "exporters": ["debug"]} | {
+            key: list(part) for key, part in given_parts.items()
+        }
+        document["exporters"] = {"debug": None} | document["exporters"]
+        document["service"] = {"pipelines": {"traces": pipeline}}
+    config = parse(yaml.safe_dump(document), {})
+    assert config.pipelines[0].processors or config.pipelines[0].exporters or config.windows
+
+
+def test_the_reference_names_everything_that_there_is():
+    words = set(re.findall(r"[A-Za-z0-9_.:/-]+", PAGE))
+    for kinds in (*TYPES.values(), READERS, FUNCTIONS, *FIELDS.values(), *FIELDS.values()):
+        assert set(kinds) <= words, set(kinds) - words
+    for enum in ENUMS:
+        assert any(f"`{enum[: end + 1]}*`" in PAGE for end, letter in enumerate(enum) if letter == "_"), enum
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("processors:\n", "processors:\n  k8s_attributes: {}\n"),
+        ("debug: {", "otlp_http: {endpoint: 'http://x', proxy_url: y}\n  debug: {"),
+        ("timeout: 200ms", "timeout_s: 5"),
+        ("exporters: [debug]", "exporters: [x]"),
+        ("exporters: [debug]", "exporters: []"),
+        ("batch: {", "filter: {trace_conditions: ['span.name = \"x\"']}\n  batch: {"),
+    ],
+)
+def test_the_lines_of_the_reference_are_those_that_are_printed(old, new):
+    (line,) = mistakes(GOOD.replace(old, new, 1))
+    assert line in PAGE

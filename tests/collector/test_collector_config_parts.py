@@ -163,6 +163,12 @@ def test_http_signals_may_have_urls_of_their_own():
     assert (found.target, found.urls, found.headers) == ("", {Signal.TRACES: "http://t/x"}, (("a", "b"),))
 
 
+def test_a_signal_without_a_url_is_a_mistake_of_the_pipeline_that_sends_it():
+    assert mistakes(exporter={"logs_endpoint": "http://l/x"}, kind="otlphttp") == [
+        "service::pipelines::traces: exporters::otlphttp: either endpoint or traces_endpoint must be specified"
+    ]
+
+
 def test_insecure_is_plain_text_unless_the_address_says_https_or_there_is_a_ca():
     def plain(endpoint, **tls):
         return exporter({"endpoint": endpoint, "tls": {"insecure": True, **tls}}).tls.insecure

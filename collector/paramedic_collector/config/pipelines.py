@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from paramedic_collector.config.model import Pipeline, Receiver
+from paramedic_collector.config.model import OtlpExporter, Pipeline, Receiver
 from paramedic_collector.config.names import type_of
 from paramedic_collector.config.parts import HandOff, Part
 from paramedic_collector.config.processors import Step
@@ -83,6 +83,10 @@ class Pipelines:
         signal = Signal(type_of(name))
         exporters = [self.found["exporters"][one] for one in use["exporters"]]
         windows = any(isinstance(one, HandOff) for one in exporters)
+        for one in exporters:
+            if isinstance(one, OtlpExporter) and one.urls and not one.target and signal not in one.urls:
+                needs = f"either endpoint or {signal}_endpoint must be specified"
+                self.mistakes.append(f"service::pipelines::{name}: exporters::{one.name}: {needs}")
         steps = {one: self.found["processors"][one] for one in use["processors"]}
         return Pipeline(
             name,

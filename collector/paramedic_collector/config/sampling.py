@@ -65,12 +65,12 @@ def _unlike_names(settings: Settings, given: list[Settings]) -> None:
 def _policy(one: Settings) -> Policy:
     """A policy; what is wrong with it is noted, and then anything is given."""
     kind = one.text("type")
-    if kind not in _READERS:
-        valid = " ".join(sorted((*_READERS, "drop")))
+    if kind not in READERS:
+        valid = " ".join(sorted((*READERS, "drop")))
         not_here(one, f'the policy type "{kind}" (valid values: [{valid}])')
         return policies.always
     one.only("name", "type", kind)
-    return _READERS[kind](one.inner(kind))
+    return READERS[kind](one.inner(kind))
 
 
 def _drop(one: Settings) -> Policy:
@@ -172,7 +172,7 @@ def _key(given: Settings) -> str:
     return key
 
 
-_READERS: Final[dict[str, Callable[[Settings], Policy]]] = {
+READERS: Final[dict[str, Callable[[Settings], Policy]]] = {
     "always_sample": _always,
     "latency": _latency,
     "status_code": _status_code,
