@@ -1,6 +1,6 @@
 """What windows need to know of each span: one flat array, a field a fact, every name a small number.
 
-    Items (Arrow, text) --facts_of--> FACT array (NumPy, numbers)
+    Rows (marks of texts) --facts_of--> FACT array (numbers of names)
 
 Numbers of names come from the tables in `Tables`, which live as long as the collector; so facts of
 different batches can be joined, kept and folded later.
@@ -10,27 +10,32 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from paramedic.contract import attributes as contract
-from paramedic_collector.decode import Items, ids
-from paramedic_collector.interner import EMPTY, Interner, intern_column
-from paramedic_collector.pivot import (
-    EXCEPTION,
-    FIRST_TOKEN,
-    INPUT_TOKENS,
-    MODELS,
-    OUTPUT_TOKENS,
-    PEERS,
-    SERVICE,
-    STATUS_CODES,
-    VERSION,
-    Attributes,
-    attributes_of_events,
+from paramedic_collector.columns.keys import NUMBER, RESOURCE_TEXT, TEXT
+from paramedic_collector.columns.marks import mixed_marks
+from paramedic_collector.columns.spans import (
+    END,
+    FLOAT,
+    KIND,
+    PARENT,
+    RESOURCE,
+    SPAN,
+    START,
+    STATUS,
+    TEXTS_FROM,
+    TRACE,
+    VALUES_FROM,
+    WHOLE,
+    Table,
+    hash_of_number,
 )
-from paramedic_collector.sketch import Ints, billionths, group
+from paramedic_collector.columns.wire import hash_of_text
+from paramedic_collector.decode import Rows
+from paramedic_collector.interner import EMPTY, Interner
+from paramedic_collector.prices import Prices
+from paramedic_collector.sketch import Flags, Floats, Ints, billionths, group
 from paramedic_collector.windows import KEYS
 
 FACT: Final = np.dtype(
@@ -64,7 +69,18 @@ NOWHERE: Final = -1
 KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")  # by number; 0 is unspecified
 SERVER, CLIENT = 2, 3
 _STATUS_ERROR: Final = 2
-_LONGEST_NAME: Final = 200  # characters of an operation or error name
+_OTHER: Final = "_OTHER"
+_OTHER_MARK: Final = hash_of_text(_OTHER)
+_CODES: Final = np.array([mark for code in range(400, 600) for mark in (hash_of_text(str(code)), hash_of_number(code))])
+# Why a model stopped, in the words of several providers.
+_FINISH: Final = {
+    what: np.array([hash_of_text(one) for one in reasons])
+    for what, reasons in {
+        "stop": ("stop", "end_turn", "STOP", "complete", "COMPLETE"),
+        "cut": ("length", "max_tokens", "MAX_TOKENS", "model_length"),
+        "refused": ("content_filter", "refusal", "SAFETY", "safety", "guardrail_intervened"),
+    }.items()
+}
 
 
 class Tables:
@@ -74,9 +90,11 @@ class Tables:
         limit: Most series a family; more share one overflow series.
         keep_s: Seconds that an unused series keeps its number.
         clock: Seconds that never run backwards.
+        prices: For calls that do not say what they cost.
     """
 
-    def __init__(self, *, limit: int, keep_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, *, limit: int, keep_s: float, clock: Callable[[], float], prices: Prices | None = None) -> None:
+        self.prices = prices or Prices.load(None)
         self.names: Interner[str] = Interner("", "_overflow", limit=8 * limit, keep_s=keep_s, clock=clock)
         self.series: dict[str, Interner[tuple[str, ...]]] = {
             family: Interner(("",) * len(key), ("_overflow",) * len(key), limit=limit, keep_s=keep_s, clock=clock)
@@ -95,14 +113,13 @@ class Tables:
         return self.series[family].intern(keys)[numbers]
 
 
-def facts_of(spans: Items, tables: Tables) -> Facts:
+def facts_of(spans: Rows, tables: Tables) -> Facts:
     """Every span's facts."""
     facts = np.zeros(len(spans), FACT)
-    own = Attributes.of(spans.column("attributes"))
-    _set_identity(facts, spans)
-    _set_outcome(facts, spans, own, tables)
-    _set_amounts(facts, own)
-    _set_series(facts, spans, own, tables)
+    _set_identity(facts, spans.table)
+    _set_outcome(facts, spans, tables.names)
+    _set_amounts(facts, spans, tables)
+    _set_series(facts, spans, tables)
     return facts
 
 
@@ -116,76 +133,158 @@ def mark(trace: NDArray[np.uint64], span: NDArray[np.uint64]) -> NDArray[np.uint
     return marks
 
 
-def _set_identity(facts: Facts, spans: Items) -> None:
-    trace, span = ids(spans.column("trace_id"), 16), ids(spans.column("span_id"), 8)[:, 0]
-    parent_column = spans.column("parent_span_id")
-    has_parent = np.asarray(pc.equal(pc.binary_length(parent_column), 8))
-    parent = np.zeros(len(facts), np.uint64)
-    parent[has_parent] = ids(parent_column.filter(pa.array(has_parent)), 8)[:, 0]
+def _set_identity(facts: Facts, table: Table) -> None:
+    trace = table[:, TRACE : TRACE + 2].view(np.uint64)
+    span, parent = table[:, SPAN].view(np.uint64), table[:, PARENT].view(np.uint64)
     facts["trace"], facts["span"] = trace, span
     facts["self"] = mark(trace, span)
     facts["parent"] = np.where(parent > 0, mark(trace, parent), 0)
-    facts["start"], end = spans.numbers("start_time_unix_nano"), spans.numbers("end_time_unix_nano")
-    facts["end"] = np.maximum(end, facts["start"])
-    facts["ts"] = end // 1_000_000_000
-    kind = spans.numbers("kind")
+    facts["start"] = table[:, START]
+    facts["end"] = np.maximum(table[:, END], table[:, START])
+    facts["ts"] = table[:, END] // 1_000_000_000
+    kind = table[:, KIND]
     facts["kind"] = np.where((kind < 0) | (kind >= len(KINDS)), 0, kind)
 
 
-def _set_outcome(facts: Facts, spans: Items, own: Attributes, tables: Tables) -> None:
-    facts["made"] = ~_is_refused(own)
-    facts["refused"] = np.where(facts["made"], EMPTY, intern_column(tables.names, own.text(contract.REFUSED_BY)))
-    facts["probe"] = own.flag(contract.PROBE)
-    error = _error_types(spans, own)
-    facts["error"] = np.where(facts["made"], intern_column(tables.names, error), EMPTY)
-    useless = intern_column(tables.names, own.text(contract.USELESS))
-    facts["useless"] = np.where(facts["made"] & (facts["error"] == EMPTY), useless, EMPTY)
+def _set_outcome(facts: Facts, spans: Rows, names: Interner[str]) -> None:
+    """What became of each call. One that was refused, or whose caller gave up, was not made."""
+    refused = _text(spans, "decision") == hash_of_text(contract.REFUSED)
+    facts["made"] = ~refused & ~(_number(spans, "cancelled") > 0)
+    facts["refused"] = np.where(refused, _numbered(names, spans, "refused_by"), EMPTY)
+    facts["probe"] = _number(spans, "probe") > 0
+    failed = (spans.table[:, STATUS] == _STATUS_ERROR) | (_text(spans, "error") != 0)
+    facts["error"] = np.where(facts["made"] & failed, _errors(spans, names, failed), EMPTY)
+    fine = facts["made"] & ~failed
+    facts["useless"] = np.where(fine, _useless(spans, names), EMPTY)
 
 
-def _is_refused(own: Attributes) -> NDArray[np.bool_]:
-    decision = own.text(contract.DECISION)
-    return np.asarray(pc.equal(decision, contract.REFUSED).fill_null(False), dtype=bool)
+def _errors(spans: Rows, names: Interner[str], failed: Flags) -> Ints:
+    """error.type; for a failed span without one its status code, exception, or "_OTHER"."""
+    marks, slots = _text(spans, "error").copy(), np.full(len(spans), TEXT["error"])
+    nameless = np.flatnonzero(failed & (marks == 0))
+    if len(nameless):
+        code = np.where(np.isin(_text(spans, "code")[nameless], _CODES), _text(spans, "code")[nameless], 0)
+        raised = _text(spans, "exception")[nameless]
+        marks[nameless] = np.where(code != 0, code, np.where(raised != 0, raised, _OTHER_MARK))
+        slots[nameless] = np.where(code != 0, TEXT["code"], np.where(raised != 0, TEXT["exception"], -1))
+    marks[~failed] = 0
+    return names.numbers_of(marks, lambda at: _text_at(spans, at, slots[at]) if slots[at] >= 0 else _OTHER)
 
 
-def _error_types(spans: Items, own: Attributes) -> pa.StringArray:
-    """error.type; for a failed span without one its status code, exception, or "_OTHER"; "" for the rest."""
-    named = own.text(contract.ERROR_TYPE)
-    failed = pc.equal(spans.column("status").field("code"), _STATUS_ERROR).fill_null(False)
-    if pc.all(pc.or_(pc.invert(failed), named.is_valid())).as_py() is False:
-        code = own.text(*STATUS_CODES)
-        code = pc.if_else(pc.match_substring_regex(code, "^[45][0-9][0-9]$"), code, None)
-        raised = attributes_of_events(spans.column("events")).text(EXCEPTION)
-        best = pc.coalesce(code, own.text(EXCEPTION), raised, pa.scalar("_OTHER"))
-        named = pc.coalesce(named, pc.if_else(failed, best, None))
-    return pc.utf8_slice_codeunits(named, 0, _LONGEST_NAME)
+def _useless(spans: Rows, names: Interner[str]) -> Ints:
+    """What the span says; else what follows from why the model stopped."""
+    said = _numbered(names, spans, "useless")
+    finish = _text(spans, "finish")
+    if not finish.any():
+        return said
+    cut, refused, empty = names.intern(["cut", "refused", "empty"])
+    silent = np.isin(finish, _FINISH["stop"]) & (_number(spans, "output_tokens") == 0)
+    inferred = np.where(
+        np.isin(finish, _FINISH["cut"]), cut, np.where(np.isin(finish, _FINISH["refused"]), refused, EMPTY)
+    )
+    return np.where(said != EMPTY, said, np.where(silent, empty, inferred))
 
 
-def _set_amounts(facts: Facts, own: Attributes) -> None:
-    first_token = own.number(*FIRST_TOKEN)
+def _set_amounts(facts: Facts, spans: Rows, tables: Tables) -> None:
+    first_token = _number(spans, "first_token")
     facts["first_token"] = np.where(first_token >= 0, billionths(first_token), -1)
-    facts["input_tokens"] = _whole(own.number(*INPUT_TOKENS))
-    facts["output_tokens"] = _whole(own.number(*OUTPUT_TOKENS))
-    facts["cost"] = billionths(own.number(contract.COST_USD))
+    facts["input_tokens"] = _whole(_number(spans, "input_tokens"))
+    facts["output_tokens"] = _whole(_number(spans, "output_tokens"))
+    cost = _number(spans, "cost")
+    priced = np.flatnonzero(np.isnan(cost) & (facts["input_tokens"] + facts["output_tokens"] > 0))
+    if len(priced):
+        cost[priced] = _costs(spans, priced, tables.prices)
+    facts["cost"] = billionths(cost)
 
 
-def _whole(values: NDArray[np.float64]) -> Ints:
+def _costs(spans: Rows, which: Ints, prices: Prices) -> Floats:
+    """Dollars of calls that do not say what they cost: their tokens at the list price of their model."""
+    marks = _text(spans, "model")[which]
+    names = ("input_tokens", "output_tokens", "cache_read", "cache_write")
+    tokens = [np.nan_to_num(_number(spans, name)[which]) for name in names]
+    out = np.full(len(which), np.nan)
+    for one in np.unique(marks[marks != 0]).tolist():
+        same = np.flatnonzero(marks == one)
+        rates = prices.rates_of(_text_at(spans, int(which[same[0]]), TEXT["model"]))
+        if rates is not None:
+            out[same] = rates.cost_usd(*(column[same] for column in tokens))
+    return out
+
+
+def _whole(values: Floats) -> Ints:
     """Token counts: what is negative, no number or absurd counts as 0 or is cut."""
     return np.clip(np.nan_to_num(values), 0, 1e12).astype(np.int64)
 
 
-def _set_series(facts: Facts, spans: Items, own: Attributes, tables: Tables) -> None:
-    names, resources = tables.names, spans.resources
-    service = intern_column(names, resources.text(SERVICE))[spans.resource]
-    zone = intern_column(names, resources.text(contract.ZONE))[spans.resource]
-    version = intern_column(names, resources.text(VERSION))[spans.resource]
-    operation = intern_column(names, pc.utf8_slice_codeunits(spans.column("name"), 0, _LONGEST_NAME))
-    kind = names.intern(KINDS)[facts["kind"]]
+def _set_series(facts: Facts, spans: Rows, tables: Tables) -> None:
+    service, zone, version = (spans.of_resource(_of_resource(name)) for name in ("service", "zone", "version"))
     client = facts["kind"] == CLIENT
-    peer = np.where(client, intern_column(names, own.text(*PEERS)), EMPTY)
-    model = intern_column(names, own.text(*MODELS))
-    facts["service"], facts["zone"] = service, intern_column(names, own.text(contract.PEER_ZONE))
-    facts["op"] = tables.series_of("op", service, operation, kind, peer, zone, model, version)
-    set_callee(facts, peer, tables)
+    peer = np.where(client, _text(spans, "peer"), 0)
+    peer_zone, kind = _text(spans, "peer_zone"), facts["kind"].astype(np.int64)
+    kind[kind == 0] = 1  # an unspecified one is internal
+    operation = np.column_stack((service, _text(spans, "name"), kind, peer, zone, _text(spans, "model"), version))
+    facts["op"] = tables.series["op"].numbers_of(
+        mixed_marks(operation), lambda at: _operation(spans, at, bool(client[at]))
+    )
+    facts["service"] = tables.names.numbers_of(service, lambda at: _resource_text(spans, at, "service"))
+    facts["zone"] = _numbered(tables.names, spans, "peer_zone")
+    facts["edge"] = facts["callee"] = NOWHERE
+    known = np.flatnonzero(peer)
+    if len(known):
+        pairs = np.column_stack((service, peer, peer_zone))[known]
+        edge, callee = mixed_marks(pairs), mixed_marks(pairs[:, 1:])
+        facts["edge"][known] = tables.series["edge"].numbers_of(edge, lambda at: _edge(spans, int(known[at])))
+        facts["callee"][known] = tables.series["callee"].numbers_of(callee, lambda at: _edge(spans, int(known[at]))[1:])
+
+
+def _operation(spans: Rows, at: int, client: bool) -> tuple[str, ...]:
+    kind = spans.table[at, KIND]
+    return (
+        _resource_text(spans, at, "service"),
+        _text_at(spans, at, TEXT["name"]),
+        KINDS[kind] if 0 <= kind < len(KINDS) else KINDS[0],
+        _text_at(spans, at, TEXT["peer"]) if client else "",
+        _resource_text(spans, at, "zone"),
+        _text_at(spans, at, TEXT["model"]),
+        _resource_text(spans, at, "version"),
+    )
+
+
+def _edge(spans: Rows, at: int) -> tuple[str, ...]:
+    peer, zone = (_text_at(spans, at, TEXT[name]) for name in ("peer", "peer_zone"))
+    return _resource_text(spans, at, "service"), peer, zone
+
+
+def _text(spans: Rows, name: str) -> Ints:
+    """The marks of a text, by its name in `columns.keys`."""
+    return spans.table[:, TEXTS_FROM + 3 * TEXT[name]]
+
+
+def _text_at(spans: Rows, at: int, slot: int) -> str:
+    _, place, size = spans.table[at, TEXTS_FROM + 3 * slot : TEXTS_FROM + 3 * slot + 3].tolist()
+    return spans.text(at, place, size)
+
+
+def _of_resource(name: str) -> int:
+    return TEXTS_FROM + 3 * RESOURCE_TEXT[name]
+
+
+def _resource_text(spans: Rows, at: int, name: str) -> str:
+    column = _of_resource(name)
+    _, place, size = spans.resources[spans.table[at, RESOURCE], column : column + 3].tolist()
+    return spans.text(at, place, size)
+
+
+def _numbered(names: Interner[str], spans: Rows, name: str) -> Ints:
+    """The numbers of a text."""
+    return names.numbers_of(_text(spans, name), lambda at: _text_at(spans, at, TEXT[name]))
+
+
+def _number(spans: Rows, name: str) -> Floats:
+    """A number, by its name in `columns.keys`; NaN where there is none."""
+    column = VALUES_FROM + 2 * NUMBER[name]
+    kind, bits = spans.table[:, column], np.ascontiguousarray(spans.table[:, column + 1])
+    return np.where(kind == WHOLE, bits.astype(np.float64), np.where(kind == FLOAT, bits.view(np.float64), np.nan))
 
 
 def set_callee(facts: Facts, peer: Ints, tables: Tables) -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from paramedic_collector.columns.marks import Marks
+
 Name = TypeVar("Name", bound=Hashable)
 
 EMPTY: Final = 0  # the number of the first name, which stands for "nothing" and stays
@@ -40,6 +42,7 @@ class Interner(Generic[Name]):
         self._used_at: NDArray[np.float64] = np.full(1024, np.inf)
         self._free: list[int] = []
         self._swept_at = clock()
+        self._marks = Marks()
 
     def __len__(self) -> int:
         return len(self._numbers) - 2
@@ -54,6 +57,31 @@ class Interner(Generic[Name]):
         lasting = numbers > OVERFLOW
         self._used_at[numbers[lasting]] = now
         return numbers
+
+    def numbers_of(self, marks: NDArray[np.int64], name_at: Callable[[int], Name]) -> NDArray[np.int64]:
+        """The numbers of names that are given by their marks; mark 0 is EMPTY.
+
+        Args:
+            marks: (n,) one mark stands for one name, always.
+            name_at: The name of element i; asked only for marks that are not known.
+        """
+        numbers = self._marks.look_up(marks)
+        unknown = np.flatnonzero(numbers < 0)
+        if len(unknown):
+            now = self._clock()
+            distinct, first = np.unique(marks[unknown], return_index=True)
+            found = [
+                self._learn(mark, name_at(int(at)), now) for mark, at in zip(distinct, unknown[first], strict=True)
+            ]
+            numbers[unknown] = np.array(found)[np.searchsorted(distinct, marks[unknown])]
+        self._used_at[numbers[numbers > OVERFLOW]] = self._clock()
+        return numbers
+
+    def _learn(self, mark: int, name: Name, now: float) -> int:
+        number = self._number(name, now)
+        if number != OVERFLOW:
+            self._marks.put(mark, number)
+        return number
 
     def _number(self, name: Name, now: float) -> int:
         number = self._numbers.get(name)
@@ -83,6 +111,7 @@ class Interner(Generic[Name]):
         if now - self._swept_at < self._keep_s / 10:
             return  # a full table must not be searched for each new name
         self._swept_at = now
+        self._marks.clear()  # they are learnt again
         for number in np.flatnonzero(self._used_at < now - self._keep_s).tolist():
             del self._numbers[self._names[number]]
             self._used_at[number] = np.inf

@@ -13,14 +13,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from paramedic_collector import sketch
-from paramedic_collector.decode import Items, ids
+from paramedic_collector.columns.keys import RESOURCE_TEXT
+from paramedic_collector.columns.logs import (
+    BODY,
+    EVENT_NAME,
+    HAS_TRACE,
+    OBSERVED,
+    RESOURCE,
+    SEVERITY,
+    SEVERITY_TEXT,
+    TIME,
+    TRACE,
+)
+from paramedic_collector.columns.spans import TEXTS_FROM
+from paramedic_collector.decode import Rows
 from paramedic_collector.facts import Tables
 from paramedic_collector.fold import assemble
 from paramedic_collector.interner import intern_column
-from paramedic_collector.pivot import SERVICE
 
 _LONGEST: Final = 240  # characters of a body that are looked at
 _TRACE_IDS: Final = 4  # kept per window
+_SERVICE: Final = TEXTS_FROM + 3 * RESOURCE_TEXT["service"]
 _SEVERITIES: Final = ("", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # four OTLP numbers each
 _MASKS: Final = (  # in this order; RE2 syntax
     (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", "<id>"),
@@ -39,14 +52,15 @@ def template_of(bodies: pa.StringArray) -> pa.StringArray:
     return pc.utf8_trim_whitespace(masked)
 
 
-def fold_logs(logs: Items, tables: Tables) -> pa.RecordBatch:
+def fold_logs(logs: Rows, tables: Tables) -> pa.RecordBatch:
     """The windows of the family log."""
-    body = logs.column("body").field("string_value")
-    encoded = body.fill_null("").dictionary_encode()  # the same line often comes many times
+    body = _texts(logs, BODY, or_else=EVENT_NAME)
+    encoded = body.dictionary_encode()  # the same line often comes many times
     templates = template_of(encoded.dictionary).take(encoded.indices)
+    service = tables.names.numbers_of(logs.of_resource(_SERVICE), lambda at: _service(logs, at))
     series = tables.series_of(
         "log",
-        intern_column(tables.names, logs.resources.text(SERVICE))[logs.resource],
+        service,
         intern_column(tables.names, _severities(logs)),
         intern_column(tables.names, templates),
     )
@@ -60,34 +74,47 @@ def fold_logs(logs: Items, tables: Tables) -> pa.RecordBatch:
     return assemble("log", ts[first], series[first], columns, tables)
 
 
-def seconds_of(logs: Items) -> sketch.Ints:
+def seconds_of(logs: Rows) -> sketch.Ints:
     """When each record was made, or else observed; unix seconds."""
-    made, observed = logs.numbers("time_unix_nano"), logs.numbers("observed_time_unix_nano")
+    made, observed = logs.table[:, TIME], logs.table[:, OBSERVED]
     return np.where(made > 0, made, observed) // 1_000_000_000
 
 
-def _severities(logs: Items) -> pa.Array:
-    number = np.clip(logs.numbers("severity_number"), 0, 24)
+def _texts(logs: Rows, column: int, or_else: int) -> pa.StringArray:
+    texts = logs.texts(column)
+    if not all(texts):
+        texts = [one or other for one, other in zip(texts, logs.texts(or_else), strict=True)]
+    return pa.array([one.decode(errors="replace") for one in texts], pa.string())
+
+
+def _service(logs: Rows, at: int) -> str:
+    _, place, size = logs.resources[logs.table[at, RESOURCE], _SERVICE : _SERVICE + 3].tolist()
+    return logs.text(at, place, size)
+
+
+def _severities(logs: Rows) -> pa.Array:
+    number = np.clip(logs.table[:, SEVERITY], 0, 24)
     named = pa.array(_SEVERITIES).take(pa.array((number + 3) // 4))
-    text = pc.utf8_slice_codeunits(pc.utf8_upper(logs.column("severity_text")), 0, 10)
-    return pc.if_else(pa.array(number == 0), text, named)
+    if (number > 0).all():
+        return named
+    said = pa.array([one[:10].decode(errors="replace") for one in logs.texts(SEVERITY_TEXT)], pa.string())
+    return pc.if_else(pa.array(number == 0), pc.utf8_upper(said), named)
 
 
 def _examples(body: pa.StringArray, row: sketch.Ints, rows: int) -> pa.Array:
     """The smallest line of each row by text: any would do, but merging must not depend on order."""
-    short = pc.utf8_slice_codeunits(body.fill_null(""), 0, _LONGEST)
+    short = pc.utf8_slice_codeunits(body, 0, _LONGEST)
     table = pa.table({"row": row, "body": short}).group_by("row").aggregate([("body", "min")])
     return table["body_min"].combine_chunks().take(pa.array(np.argsort(np.asarray(table["row"]))))
 
 
-def _trace_ids(logs: Items, row: sketch.Ints, rows: int) -> pa.ListArray:
-    column = logs.column("trace_id")
-    traced = np.flatnonzero(np.asarray(pc.equal(pc.binary_length(column), 16)))
-    trace = ids(column.take(pa.array(traced)), 16)
+def _trace_ids(logs: Rows, row: sketch.Ints, rows: int) -> pa.ListArray:
+    traced = np.flatnonzero(logs.table[:, HAS_TRACE])
+    trace = logs.table[traced, TRACE : TRACE + 2].view(np.uint64)
     _, first = sketch.group(row[traced], trace[:, 0], trace[:, 1])
     of_row = row[traced][first]
     place = np.arange(len(first)) - np.searchsorted(of_row, of_row, side="left")
     kept = first[place < _TRACE_IDS]
-    texts = [one.hex() for one in column.take(pa.array(traced[kept])).to_pylist()]
+    texts = [f"{high:016x}{low:016x}" for high, low in trace[kept].tolist()]
     offsets = np.searchsorted(row[traced][kept], np.arange(rows + 1)).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(texts, pa.string()))

@@ -13,8 +13,8 @@ Source: OpenTelemetry semantic conventions 1.44 and their changelog; GenAI conve
 from typing import Any, Final
 
 from paramedic.contract import attributes as contract
+from paramedic_collector.columns.keys import STATUS_CODES
 from paramedic_collector.metrics_points import Point
-from paramedic_collector.pivot import STATUS_CODES
 
 MOST_SPLITS: Final = 50  # of one metric of one service; more share {_other}
 LONGEST_SPLIT: Final = 80  # characters

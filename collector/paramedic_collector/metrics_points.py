@@ -21,8 +21,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
+from paramedic_collector.columns.keys import INSTANCE, SERVICE
 from paramedic_collector.metrics_buckets import Distribution, explicit, exponential
-from paramedic_collector.pivot import INSTANCE, SERVICE
 
 NANO: Final = 1_000_000_000
 SECONDS_OF: Final = {  # UCUM codes, and how some write them instead

@@ -17,9 +17,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 VARIABLE: Final = "PARAMEDIC_PRICES"
+Amounts = float | NDArray[np.float64]
 _MILLION: Final = 1_000_000
 _RATES: Final = ("input", "output", "cache_read", "cache_write")
 _GROUP: Final = ("provider", "source", "checked", "models")
@@ -45,18 +48,19 @@ class Rates:
     cache_write: float
 
     def cost_usd(
-        self, input_tokens: float, output_tokens: float, cache_read: float = 0, cache_write: float = 0
-    ) -> float:
-        """What a call cost.
+        self, input_tokens: Amounts, output_tokens: Amounts, cache_read: Amounts = 0.0, cache_write: Amounts = 0.0
+    ) -> Amounts:
+        """What a call cost, or each of many calls.
 
         Args:
             input_tokens: All tokens of the prompt, as `gen_ai.usage.input_tokens` has it: also the cached ones.
             cache_read: Of them, read from a cache.
             cache_write: Of them, written to a cache.
         """
-        fresh = max(0.0, input_tokens - cache_read - cache_write)
+        fresh = np.maximum(0.0, input_tokens - cache_read - cache_write)
         dollars = fresh * self.input + output_tokens * self.output
-        return (dollars + cache_read * self.cache_read + cache_write * self.cache_write) / _MILLION
+        usd: Amounts = (dollars + cache_read * self.cache_read + cache_write * self.cache_write) / _MILLION
+        return usd
 
 
 @dataclass(frozen=True, slots=True)

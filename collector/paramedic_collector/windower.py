@@ -11,6 +11,7 @@ the flight recorder is folded, and how far it is joined too. No clock and no thr
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -18,9 +19,10 @@ import pyarrow as pa
 
 from paramedic_collector import counters as count
 from paramedic_collector.counters import Counters
-from paramedic_collector.decode import Parsed, flatten
+from paramedic_collector.decode import Parsed, joined
 from paramedic_collector.facts import Facts, Tables, facts_of
 from paramedic_collector.fold import fold_spans
+from paramedic_collector.hints import Hints
 from paramedic_collector.intake import Taken
 from paramedic_collector.join import Join
 from paramedic_collector.logs import fold_logs, seconds_of
@@ -51,7 +53,7 @@ class Windower:
         self._wait_s = wait_s
         self._joined: Position = ("", 0)
         self._unjoined: deque[tuple[float, Position]] = deque()  # when frames came, and up to where they go
-        self._metrics = MetricFold(tables, counters)
+        self._metrics, self._hints = MetricFold(tables, counters), Hints()
         self._partial: dict[str, list[pa.RecordBatch]] = defaultdict(list)
         self._place: Place | None = None
         self._sequence, self._watermark, self._late = 0, 0, 0
@@ -90,6 +92,7 @@ class Windower:
 
     def give(self, now: float, *, replayed: bool = False) -> list[WindowBatch]:
         """What has been folded since the last time, as one batch; none when there is nothing new to say."""
+        self._tell_hints(now)
         self._keep(self._join.close(now))
         while self._unjoined and self._unjoined[0][0] <= now - self._wait_s:
             self._joined = self._unjoined.popleft()[1]
@@ -132,13 +135,13 @@ class Windower:
             self._unjoined.append((now, (place.segment, place.end)))
 
     def _refill(self, one: Taken, now: float) -> None:
+        not_joined = (one.place.segment, one.place.end) > self._joined
         if one.parsed.signal is Signal.METRICS:
             self._points([one.parsed], now)
         elif one.parsed.signal is Signal.TRACES:
-            as_parents = (one.place.segment, one.place.end) > self._joined
-            self._join.add(self._facts([one.parsed], now), now, parents=as_parents)
-            if as_parents:
-                self._will_join(one.place, now)
+            self._join.add(self._facts([one.parsed], now), now, parents=not_joined)
+        if not_joined:
+            self._will_join(one.place, now)
 
     def _fold_signal(self, signal: Signal, parsed: list[Parsed], now: float) -> None:
         """One payload that cannot be folded must not take the others along."""
@@ -163,20 +166,31 @@ class Windower:
         return found
 
     def _facts(self, parsed: list[Parsed], now: float) -> Facts:
-        facts: Facts = facts_of(flatten(parsed), self._tables)
+        facts: Facts = facts_of(joined(parsed), self._tables)
+        self._hints.see_spans(facts["service"], now - facts["end"] / 1e9, self._tables.names.__getitem__, now)
         inside: Facts = facts[self._in_range(facts["ts"], Signal.TRACES, now)]
         self._metrics.saw_spans((self._tables.names[one] for one in np.unique(inside["service"]).tolist()), now)
         return inside
 
     def _points(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
         points = list(points_of(one.message for one in parsed if one.message is not None))
+        self._hints.see_points(points, now)
         inside = self._in_range(np.array([point.ts for point in points], np.int64), Signal.METRICS, now)
         return self._metrics.fold([point for point, good in zip(points, inside, strict=True) if good], now)
 
     def _records(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
-        records = flatten(parsed)
+        records = joined(parsed)
         inside = self._in_range(seconds_of(records), Signal.LOGS, now)
         return [fold_logs(records.select(inside), self._tables)]
+
+    def _tell_hints(self, now: float) -> None:
+        """What bots should mend: a log line now and then, and a gauge while it holds."""
+        for hint in self._hints.due(now):
+            log.warning("%s", hint)
+            holds = partial(self._hints.holds, hint.service, hint.advice)
+            self._counters.gauge(
+                count.HINT, "1 while this bot should mend this.", holds, service=hint.service, hint=hint.advice
+            )
 
     def _in_range(
         self, ts: np.ndarray[tuple[int], np.dtype[np.int64]], signal: Signal, now: float

@@ -16,7 +16,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from paramedic_collector.bus import InProcessBus
 from paramedic_collector.config.model import CollectorConfig, DebugExporter, Pipeline, Receiver, Server
-from paramedic_collector.decode import flatten, parse
+from paramedic_collector.decode import joined, parse
 from paramedic_collector.facts import Tables, facts_of
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
@@ -106,7 +106,7 @@ def new_tables(limit=100_000):
 
 
 def facts(spans, tables):
-    return facts_of(flatten([parse(Signal.TRACES, payload(*spans))]), tables)
+    return facts_of(joined([parse(Signal.TRACES, payload(*spans))]), tables)
 
 
 def random_spans(seed, count=200):

@@ -3,7 +3,7 @@
 import pytest
 from collector_kit import T0, Made, facts, naive_windows, new_tables, payload, plain_windows, random_spans
 
-from paramedic_collector.decode import Undecodable, flatten, parse
+from paramedic_collector.decode import Undecodable, joined, parse
 from paramedic_collector.facts import facts_of
 from paramedic_collector.fold import fold_family, fold_spans
 from paramedic_collector.otlp import Signal
@@ -99,7 +99,7 @@ def test_many_small_payloads_fold_like_one_large_one():
     spans = random_spans(5, 60)
     tables = new_tables()
     parsed = [parse(Signal.TRACES, payload(*spans[at : at + 7])) for at in range(0, 60, 7)]
-    apart = fold_spans(facts_of(flatten(parsed), tables), tables)
+    apart = fold_spans(facts_of(joined(parsed), tables), tables)
     together = fold_spans(facts(spans, tables), tables)
     assert [plain_windows("op", one) for one in apart[:1]] == [plain_windows("op", one) for one in together[:1]]
 

@@ -82,7 +82,7 @@ def test_a_signal_that_goes_to_the_debug_exporter_only_makes_no_windows(tmp_path
     config = config_of(windows=(), debug=(Signal.TRACES,))
     _, batches = collected(tmp_path, [payload(Made(), Made(span=b"\x09" * 8))], T0 + 1.0, config)
     assert not any(batch.tables for batch in batches)
-    assert "traces: 2 items" in caplog.text
+    assert "traces: 2 spans" in caplog.text
 
 
 def test_nothing_personal_reaches_the_disk_or_a_window(tmp_path):

@@ -12,7 +12,7 @@ from metrics_kit import Folded, exponential, histogram, message, number, summary
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from paramedic_collector.decode import flatten, parse
+from paramedic_collector.decode import joined, parse
 from paramedic_collector.logs import fold_logs, template_of
 from paramedic_collector.merge import family_of, merge, merge_all
 from paramedic_collector.metrics import points_of
@@ -293,7 +293,7 @@ def test_lines_that_differ_in_numbers_and_ids_share_a_template(line, template):
 def test_log_records_are_counted_by_severity_and_template():
     body = logs((17, "order 1 failed", b"\x02" * 16), (17, "order 22 failed", b"\x01" * 16), (9, "order 3 failed", b""),
                 (18, "order 4 failed", b"\x01" * 16))  # fmt: skip
-    rows = fold_logs(flatten([parse(Signal.LOGS, body)]), new_tables()).to_pylist()
+    rows = fold_logs(joined([parse(Signal.LOGS, body)]), new_tables()).to_pylist()
     by_severity = {row["severity"]: row for row in rows}
     assert {name: row["count"] for name, row in by_severity.items()} == {"ERROR": 3, "INFO": 1}
     error = by_severity["ERROR"]
@@ -304,7 +304,7 @@ def test_log_records_are_counted_by_severity_and_template():
 def test_log_windows_merge():
     tables = new_tables()
     pieces = [
-        fold_logs(flatten([parse(Signal.LOGS, logs((17, f"b{n} x", bytes([n]) * 16)))]), tables) for n in range(1, 8)
+        fold_logs(joined([parse(Signal.LOGS, logs((17, f"b{n} x", bytes([n]) * 16)))]), tables) for n in range(1, 8)
     ]
     merged = merge_all(pieces).to_pylist()
     assert sum(row["count"] for row in merged) == 7

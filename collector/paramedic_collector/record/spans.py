@@ -7,9 +7,9 @@ from typing import Any
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from paramedic_collector.columns.keys import EXCEPTION, SERVICE, STATUS_CODES
 from paramedic_collector.facts import KINDS
 from paramedic_collector.otlp import Signal
-from paramedic_collector.pivot import EXCEPTION, SERVICE, STATUS_CODES
 from paramedic_collector.record.segments import Frame
 from paramedic_collector.redact import redact_text
 
