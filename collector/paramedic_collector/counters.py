@@ -17,6 +17,7 @@ LATE: Final = "paramedic_late_spans"  # counted in a window that had been given 
 OUT_OF_RANGE: Final = "paramedic_out_of_range_items"  # too old or in the future: recorded, in no window
 REDACTED: Final = "paramedic_redacted_values"
 SPAN_METRICS_IGNORED: Final = "paramedic_span_metrics_ignored"  # made from spans that came here too
+HINT: Final = "paramedic_hint"  # a gauge: what a bot should mend
 FOLD_FAILURES: Final = "paramedic_fold_failures"  # drains that could not be folded: recorded, in no window
 BATCHES: Final = "paramedic_window_batches"
 ROWS: Final = "paramedic_window_rows"
@@ -38,6 +39,7 @@ _HELP: Final = {
     **dict.fromkeys(SEND_FAILED.values(), "Items that no backend will get, by reason."),
     EXPORT_RETRIES: "Requests to a backend that failed and were sent again.",
 }
+_ESCAPED: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})  # as the text format wants values
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -91,4 +93,4 @@ class Counters:
 
 
 def _labels(labels: Labels) -> str:
-    return "{" + ",".join(f'{key}="{value}"' for key, value in labels) + "}" if labels else ""
+    return "{" + ",".join(f'{key}="{value.translate(_ESCAPED)}"' for key, value in labels) + "}" if labels else ""

@@ -89,6 +89,7 @@ class Hints:
         self._hints: dict[tuple[str, Advice], Hint] = {}
         self._exports: dict[int, tuple[int, float, int]] = {}  # by source: last at (ns), interval, how often in a row
         self._dropped: dict[int, float] = {}  # by stream: what its total said last
+        self._asked_at = 0.0
 
     def see_points(self, points: Iterable[Point], now: float) -> None:
         """Metric points that have just come, also those that are too old or ahead to be counted."""
@@ -129,13 +130,14 @@ class Hints:
         """The hints that hold."""
         return [one for one in self._hints.values() if _holds(one, now)]
 
-    def holds(self, service: str, advice: Advice, now: float) -> bool:
-        """Whether a hint that was due once still holds."""
+    def holds(self, service: str, advice: Advice) -> bool:
+        """Whether a hint held when `due` was asked last; any thread may ask."""
         hint = self._hints.get((service, advice))
-        return hint is not None and _holds(hint, now)
+        return hint is not None and _holds(hint, self._asked_at)
 
     def due(self, now: float) -> list[Hint]:
         """The hints that should be logged now; asking counts as having logged them."""
+        self._asked_at = now
         due = [one for one in self.current(now) if one.said_at is None or now - one.said_at >= SAY_S]
         for hint in due:
             hint.said_at = now

@@ -1,10 +1,12 @@
 """What a bot should mend is found from what it sends, told seldom, and forgotten when it is mended."""
 
 import threading
+import time
+import urllib.request
 
 import numpy as np
 import pytest
-from collector_kit import T0
+from collector_kit import T0, Made, payload, running
 from metrics_kit import histogram, message, number
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.metrics import MeterProvider
@@ -186,9 +188,12 @@ def test_a_hint_is_logged_once_an_hour_while_it_holds():
 def test_what_is_mended_is_forgotten():
     hints = Hints()
     see_spans(hints, [0.1], service=2)
-    assert hints.holds(NAMES[2], Advice.NO_SERVICE_NAME, T0 + HOLD_S)
-    assert not hints.holds(NAMES[2], Advice.NO_SERVICE_NAME, T0 + HOLD_S + 1)
-    assert hints.due(T0 + HOLD_S + 1) == []
+    held = []
+    for later in (0, HOLD_S, HOLD_S + 1):
+        hints.due(T0 + later)
+        held.append(hints.holds(NAMES[2], Advice.NO_SERVICE_NAME))
+    assert held == [True, True, False]
+    assert not hints.holds("another", Advice.NO_SERVICE_NAME)
 
 
 def test_hints_are_bounded():
@@ -196,3 +201,22 @@ def test_hints_are_bounded():
     for n in range(2_000):
         see(hints, number("cpu", "gauge", 1), service=f"unknown_service:{n}")
     assert len(hints.current(T0)) == 500
+
+
+def test_a_running_collector_shows_the_hint_as_a_metric_and_logs_it(tmp_path, caplog):
+    collector, _ = running(tmp_path)
+    endpoint = f"http://127.0.0.1:{collector.addresses['http'].port}"
+    body = payload(Made(service='unknown_service:"x', start_ns=time.time_ns()))
+    try:
+        urllib.request.urlopen(
+            urllib.request.Request(f"{endpoint}/v1/traces", body, {"Content-Type": "application/x-protobuf"})
+        )
+        give_up_at = time.monotonic() + 20
+        while not collector.counters.get("paramedic_hint"):
+            assert time.monotonic() < give_up_at, "the hint never came"
+            time.sleep(0.05)
+        page = urllib.request.urlopen(f"{endpoint}/metrics").read().decode()
+    finally:
+        collector.stop()
+    assert r'paramedic_hint{hint="no_service_name",service="unknown_service:\"x"} 1' in page
+    assert [one for one in caplog.messages if "set OTEL_SERVICE_NAME" in one] != []
