@@ -50,12 +50,13 @@ def holds(text, context=SPAN, around=None):
         "end_time_unix_nano - start_time_unix_nano == 2000",
         "(end_time_unix_nano - start_time_unix_nano) / 1000 >= 2",
         "1 + 2 * 3 == 7",
+        "1 + 1.5 == 2.5 and nil <= nil",
         "-7 / 2 == -3",  # towards zero, as Go divides
         'attributes["n"] == 5.0',
         'attributes["n"] > 4.9 and attributes["f"] < 3',
         'attributes["b"] == true and attributes["raw"] == 0x01',
         'attributes["none"] == nil and attributes["n"] != nil',
-        'attributes["map"]["a"]["b"] == 1 and attributes["list"][1] == "x" and attributes["list"][9] == nil',
+        'attributes["map"]["a"]["b"] == 1 and attributes["list"][1] == "x"',
         'attributes["list"] == [1, "x"]',
         'not (name == "x" or kind == SPAN_KIND_SERVER)',
         'not name == "x"',
@@ -67,7 +68,7 @@ def holds(text, context=SPAN, around=None):
         'IsString(name) and IsInt(attributes["n"]) and IsDouble(attributes["f"]) and IsBool(attributes["b"])',
         'IsMap(attributes["map"]) and IsList(attributes["list"]) and not IsString(attributes["none"])',
         'Len(name) == 4 and Len(attributes["list"]) == 2',
-        'Int("7") == 7 and Double("1.5") == 1.5 and String(attributes["n"]) == "5" and Int("x") == nil',
+        'Int("7") == 7 and Double("1.5") == 1.5 and String(attributes["n"]) == "5" and Int(attributes["none"]) == nil',
         "not IsRootSpan()",
         '"a\\"b" == "a\\"b" and "tab\\t" != "tab"',
         'attributes == attributes and name\n== "chat"',
@@ -181,7 +182,11 @@ def test_no_text_fails_in_any_other_way(text):
         'HasPrefix(attributes["n"], "x")',
         'attributes["t"] + 1 == 2',
         "1 / 0 == 1",
-        "1 + 1.5 == 2.5",
+        'attributes["list"][9] == nil',
+        'Int("x") == nil',
+        'Int(" 7") == 7',
+        'Int("1_0") == 10',
+        'Int(attributes["list"]) == nil',
         'Len(attributes["n"]) == 1',
     ],
 )
@@ -197,7 +202,7 @@ def test_what_cannot_be_answered_is_an_error_and_no_answer(text):
         ('scope.name == "x" and resource.attributes["a"] == nil', "scope"),
         ('span.name == "x"', "span"),
         ('resource.attributes["a"] == nil or spanevent.name == "x"', "spanevent"),
-        ("IsRootSpan()", "span"),
+        ('IsRootSpan() and resource.attributes["a"] == nil', "span"),
     ],
 )
 def test_a_condition_belongs_to_the_innermost_context_that_it_reads(text, context):
@@ -210,7 +215,7 @@ def test_without_a_list_that_says_the_context_every_path_must_say_it():
     ):
         parse_inferred('name == "x"', SPAN)
     with pytest.raises(OttlSyntaxError, match="unable to infer a context"):
-        parse_inferred("true", SPAN)
+        parse_inferred("IsRootSpan()", SPAN)
 
 
 def test_log_records_are_read_by_severity_and_body():

@@ -3,6 +3,7 @@
 Actions run in their order. What they are told is the Collector's `attributes` processor; so is what they do.
 """
 
+import contextlib
 import hashlib
 import struct
 from collections.abc import Callable
@@ -14,12 +15,10 @@ from paramedic_collector.config.model import Processor
 from paramedic_collector.otlp import Signal
 from paramedic_collector.process.match import Match
 from paramedic_collector.process.requests import carriers, walk
-from paramedic_collector.process.values import find, plain, put, remove, set_to, text_of
+from paramedic_collector.process.values import find, number_of, plain, put, remove, set_to, text_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-
-_LARGEST: Final = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +119,8 @@ def _convert(action: Action, attributes: Any) -> None:
     if action.converted_type == "string":
         put(value, text_of(held))
     elif isinstance(held, (bool, int, float, str)):
-        number = _number(held, action.converted_type)
-        if number is not None:
-            put(value, number)
-
-
-def _number(held: bool | int | float | str, kind: str) -> int | float | None:
-    try:
-        if kind == "double":
-            return float(held)
-        number = int(held, 10) if isinstance(held, str) else int(held)
-    except (ValueError, OverflowError):
-        return None
-    return number if -_LARGEST <= number < _LARGEST else None
+        with contextlib.suppress(ValueError):  # what cannot be converted stays
+            put(value, number_of(held, action.converted_type))
 
 
 _RUN: Final[dict[str, Callable[[Action, Any], None]]] = {

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from paramedic_collector.process.ottl_paths import ALIASES, ENUMS, FIELDS, Scene, all_attributes, attribute
 from paramedic_collector.process.ottl_tokens import Token, tokens_of
-from paramedic_collector.process.ottl_values import COMPARISONS, FUNCTIONS, calculate, compare
+from paramedic_collector.process.ottl_values import COMPARISONS, FUNCTIONS, calculate, compare, element
 from paramedic_collector.process.patterns import compiled
 
 _DEEPEST: Final = 50  # brackets in brackets
@@ -56,7 +56,7 @@ def parse_inferred(text: str, contexts: Sequence[str]) -> tuple[str, Condition]:
     """
     parser = _Parser(text, contexts, "")
     condition = parser.condition()
-    if not parser.used:
+    if not parser.reads:
         parser.fail(0, "unable to infer a context: no path begins with one of " + ", ".join(contexts))
     return max(parser.used, key=list(contexts).index), condition
 
@@ -64,7 +64,8 @@ def parse_inferred(text: str, contexts: Sequence[str]) -> tuple[str, Condition]:
 class _Parser:
     def __init__(self, text: str, contexts: Sequence[str], own: str) -> None:
         self._text, self._contexts, self._own = text, contexts, own
-        self.used: set[str] = set()
+        self.used: set[str] = set()  # contexts, by a path or by a converter
+        self.reads = False  # whether there is any path
         self._tokens = tokens_of(text)
         self._at = self._depth = 0
 
@@ -247,6 +248,7 @@ class _Parser:
             self._at += 1
         context, rest = self._context_of(first, names)
         self.used.add(context)
+        self.reads = True
         if rest == ["attributes"]:
             return self._attributes(context)
         read = FIELDS[context].get(".".join(rest))
@@ -281,7 +283,7 @@ class _Parser:
             column = self._next.column
             key = self._value(self._or(), column)
             self._need("]")
-            read = _at(read, key.read)
+            read = _inside(read, key.read)
         return _Node(read)
 
 
@@ -289,13 +291,5 @@ def _literal(value: Any) -> _Node:
     return _Node(lambda _: value, literal=value)
 
 
-def _at(read: Callable[[Scene], Any], key: Callable[[Scene], Any]) -> Callable[[Scene], Any]:
-    def look(scene: Scene) -> Any:
-        held, which = read(scene), key(scene)
-        if isinstance(held, dict):
-            return held.get(which)
-        if isinstance(held, list) and isinstance(which, int) and 0 <= which < len(held):
-            return held[which]
-        return None
-
-    return look
+def _inside(read: Callable[[Scene], Any], key: Callable[[Scene], Any]) -> Callable[[Scene], Any]:
+    return lambda scene: element(read(scene), key(scene))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from paramedic_collector.process.ottl_paths import Scene, point_has
 from paramedic_collector.process.patterns import compiled
-from paramedic_collector.process.values import text_of
+from paramedic_collector.process.values import number_of, text_of
 
 
 class OttlError(Exception):
@@ -34,6 +34,8 @@ def compare(sign: str, left: Any, right: Any) -> bool:
     kind = _kind(left)
     if kind != _kind(right):
         return sign == "!="
+    if kind == "nil":
+        return "=" in sign and sign != "!="
     if kind in _ORDERED or sign in ("==", "!="):
         return COMPARISONS[sign](left, right)
     return False
@@ -56,23 +58,37 @@ def _kind(value: Any) -> str:
 
 
 def calculate(sign: str, left: Any, right: Any) -> int | float:
-    """Arithmetic of two integers or two floats.
+    """Arithmetic of integers, or of floats as soon as one of the two is.
 
     Raises:
         OttlError: Anything else, or a division by zero.
     """
-    kinds = {type(left), type(right)}
-    if kinds != {int} and kinds != {float}:
-        raise OttlError(f"cannot calculate {left!r} {sign} {right!r}: both must be int, or both float")
+    if not {type(left), type(right)} <= {int, float}:
+        raise OttlError(f"cannot calculate {left!r} {sign} {right!r}: both must be numbers")
     if sign != "/":
         plus_or_minus = operator.add if sign == "+" else operator.sub
         result: int | float = operator.mul(left, right) if sign == "*" else plus_or_minus(left, right)
         return result
     if right == 0:
         raise OttlError("attempted to divide by 0")
-    if isinstance(left, float):
+    if isinstance(left, float) or isinstance(right, float):
         return float(left / right)
     return int(abs(left) // abs(right)) * (1 if (left < 0) == (right < 0) else -1)  # towards zero, like Go
+
+
+def element(held: Any, key: Any) -> Any:
+    """What a map has under a key, or a list at a place; None when there is none.
+
+    Raises:
+        OttlError: A place beyond the end of a list.
+    """
+    if isinstance(held, dict):
+        return held.get(key)
+    if isinstance(held, list) and isinstance(key, int):
+        if 0 <= key < len(held):
+            return held[key]
+        raise OttlError(f"index {key} out of bounds")
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +124,16 @@ def _length(_: Scene, value: Any) -> int:
     return len(value.encode()) if isinstance(value, str) else len(value)
 
 
-def _to_number(kind: type[int] | type[float]) -> Callable[[Scene, Any], Any]:
+def _to_number(kind: str) -> Callable[[Scene, Any], Any]:
     def convert(_: Scene, value: Any) -> Any:
-        try:
-            return kind(value) if isinstance(value, (bool, int, float, str)) else None
-        except (ValueError, OverflowError):
+        if value is None:
             return None
+        if not isinstance(value, (bool, int, float, str)):
+            raise OttlError(f"unsupported type: {_kind(value)}")
+        try:
+            return number_of(value, kind)
+        except ValueError as error:
+            raise OttlError(str(error)) from None
 
     return convert
 
@@ -133,8 +153,8 @@ FUNCTIONS: Final = {
     "IsMap": Function(("value",), _is(dict)),
     "IsList": Function(("value",), _is(list)),
     "Len": Function(("target",), _length),
-    "Int": Function(("value",), _to_number(int)),
-    "Double": Function(("value",), _to_number(float)),
+    "Int": Function(("value",), _to_number("int")),
+    "Double": Function(("value",), _to_number("double")),
     "String": Function(("value",), lambda _, value: None if value is None else text_of(value)),
     "IsRootSpan": Function((), lambda scene: not any(scene["span"].parent_span_id), "span"),
     "HasAttrKeyOnDatapoint": Function(("key",), lambda scene, key: point_has(scene["metric"], _text(key)), "metric"),

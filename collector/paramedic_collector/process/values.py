@@ -10,6 +10,7 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+_LARGEST = 1 << 63
 _UNSAFE_INTEGER = 1e21  # from here on numbers are written with an exponent
 
 
@@ -79,6 +80,25 @@ def text_of(held: Any) -> str:
             return json.dumps(held, separators=(",", ":"), ensure_ascii=False, default=text_of)
         case _:
             return str(held)
+
+
+def number_of(held: bool | int | float | str, kind: str) -> int | float:
+    """As an "int" of 64 bits or a "double", from what Go would read as one: " 7" and "1_0" are no integers.
+
+    Raises:
+        ValueError: It cannot be one.
+    """
+    if isinstance(held, str) and (held.strip() != held or (kind == "int" and "_" in held)):
+        raise ValueError(f"{held!r} is not a number")
+    if kind == "double":
+        return float(held)
+    try:
+        number = int(held, 10) if isinstance(held, str) else int(held)
+    except OverflowError:
+        raise ValueError("infinity is no integer") from None
+    if not -_LARGEST <= number < _LARGEST:
+        raise ValueError(f"{held} has more than 64 bits")
+    return number
 
 
 def find(attributes: Iterable[Any], key: str) -> Any | None:
