@@ -68,11 +68,10 @@ class Past:
     def _matters(self, place: Place, frame: Frame) -> bool:
         if self.resume is None:
             return frame.at >= self.since
-        if (place.segment, place.end) > self.resume.folded:
+        if (place.segment, place.end) > min(self.resume.folded, self.resume.joined):
             return True
-        return frame.signal is not Signal.LOGS and frame.at >= self._oldest(
-            self.join_s if frame.signal is Signal.TRACES else self.refill_s
-        )
+        kept_s = {Signal.TRACES: self.join_s, Signal.METRICS: self.refill_s, Signal.LOGS: 0.0}[frame.signal]
+        return kept_s > 0 and frame.at >= self._oldest(kept_s)
 
     def _oldest(self, before_s: float) -> float:
         if self.resume is None:
