@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from ingest_engines import Engine, ours
+from ingest_engines import Engine, ours, warm
 from ingest_payloads import SPANS, TRACES
 from ingest_process import Sender, Talker, wait_until
 from ingest_report import Row
@@ -16,6 +16,7 @@ from ingest_sender import Order
 LIVE_SERIES: Final = (1, 100, 10_000, 100_000)  # of the calls; the served requests are one more
 OVERLOAD: Final = {"http": 256, "grpc": 64}  # connections, each with a request under way at any time
 _SETTLE_S: Final = 2.0
+_COMPILED_S: Final = 10.0  # after the first spans; the windower's parts too
 _REFUSED: Final = ("503", "UNAVAILABLE")
 
 
@@ -29,6 +30,7 @@ def _with_series(folder: Path, live: int, requests: int) -> list[Row]:
     case = f"{live:,} live series"
     with ExitStack() as stack:
         engine, sender = ours(folder, stack), stack.enter_context(Sender(folder / "sender.log"))
+        warm(engine, sender)
         all_of_them = math.ceil(max(live, 20_000) / (SPANS - TRACES))
         sender.send(Order("http", engine.address["http"], all_of_them, operations=live))
         sender.prepare(Order("http", engine.address["http"], requests, operations=live))
@@ -53,7 +55,7 @@ def overload(folder: Path, seconds: float) -> list[Row]:
         engine = ours(home, stack)
         senders = {name: stack.enter_context(Sender(home / f"sender-{name}.log")) for name in OVERLOAD}
         address = engine.address["http"]
-        senders["http"].send(Order("http", address, 60))
+        warm(engine, senders["http"])
         normal = senders["http"].send(Order("http", address, seconds=min(8.0, seconds)))
         sustainable = normal["accepted_spans"] / normal["seconds"]
         time.sleep(_SETTLE_S)
@@ -110,6 +112,7 @@ def ticks(folder: Path, seconds: float) -> list[Row]:
             "full ingest load": Order("http", address, seconds=seconds, made_before=200),
         }
         sender.send(Order("http", address, 60))
+        time.sleep(_COMPILED_S)
         rows: list[Row] = []
         for name, order in loads.items():
             sender.prepare(order)

@@ -11,17 +11,20 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from ingest_engines import OTELCOL, OURS, ROTEL, Engine, start_all
+from ingest_engines import OTELCOL, OURS, ROTEL, Engine, start_all, warm
 from ingest_payloads import SPANS
 from ingest_process import Sender, Talker, wait_until
 from ingest_report import Row, spread
 from ingest_sender import Order
 
 DECODE: Final = "paramedic, decode alone"
-EQUAL_WORK: Final = f"{OTELCOL}, span_metrics"
+AGAINST: Final = {
+    "of rotel": ROTEL,
+    "of span_metrics": f"{OTELCOL}, span_metrics",
+    "of span_metrics, redaction and file": f"{OTELCOL}, span_metrics, redaction, file",
+}
 TRANSPORTS: Final = {"http": "HTTP", "grpc": "gRPC"}
 _SETTLE_S: Final = 2.0  # windows, joins and metrics are written at most this long after the last span
-_WARM_REQUESTS: Final = 60
 _RATE: Final = "spans per CPU-second"
 
 Rates = dict[str, list[float]]  # by case, one a round
@@ -33,8 +36,8 @@ def compare(folder: Path, rounds: int, requests: int, dice: random.Random) -> li
         Talker("ingest_ours.py", "decode", str(requests), log=folder / "decode.log") as decoder,
         Sender(folder / "sender.log") as sender,
     ):
-        for engine, transport in product(engines, TRANSPORTS):
-            sender.send(Order(transport, engine.address[transport], _WARM_REQUESTS))
+        for engine in engines:
+            warm(engine, sender)
         decoder.ask("go")
         time.sleep(_SETTLE_S)
         rates: Rates = {_case(engine, transport): [] for engine, transport in product(engines, TRANSPORTS)}
@@ -83,7 +86,7 @@ def _rows(rates: Rates, engines: list[Engine], decoder: Talker) -> Iterator[Row]
         engine = by_case.get(case)
         peer = engine.peer if engine else False
         yield from spread(case, _RATE, values, "1/s", peer=peer)
-        for of, against in (("of rotel", ROTEL), ("of the Collector", EQUAL_WORK)):
+        for of, against in AGAINST.items():
             transport = case.rpartition(", ")[2] if engine else "HTTP"
             base = rates.get(f"{against}, {transport}")
             if base and (engine is None or engine.name == OURS):

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from ingest_process import Process, Talker, free_port, listens, wait_until
+from ingest_process import Process, Sender, Talker, free_port, listens, wait_until
+from ingest_sender import Order
 
 ROOT: Final = Path(__file__).parents[1]
 OURS: Final = "paramedic, whole path"
@@ -23,6 +24,8 @@ ROTEL: Final = "rotel, blackhole"
 OTELCOL: Final = "OpenTelemetry Collector"
 _OTELCOL_BINARY: Final = ROOT / "build/otelcol/otelcol"
 _ROTEL_VERSION: Final = "0.0.1a15"
+_WARM_REQUESTS: Final = 60
+_COMPILED_S: Final = 300.0
 
 # What the Collector's parts come to that do, as nearly as there are any, what our whole path does.
 _SPAN_METRICS: Final = {
@@ -98,6 +101,14 @@ def ours(folder: Path, stack: ExitStack) -> Engine:
         lambda: int(talker.ask("report")["accepted_spans"]),
         lambda: int(talker.ask("report")["windowed_spans"]),
     )
+
+
+def warm(engine: Engine, sender: Sender) -> None:
+    """Let it compile, cache and allocate what it does only once."""
+    for transport, address in engine.address.items():
+        sender.send(Order(transport, address, _WARM_REQUESTS))
+    if engine.folded() is not None:
+        wait_until(lambda: engine.folded() == engine.taken(), f"{engine.name} is warm", _COMPILED_S)
 
 
 def _rotel(agent: Path, folder: Path, stack: ExitStack) -> Engine:

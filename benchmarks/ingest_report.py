@@ -53,7 +53,13 @@ def markdown(file: Path = FILE) -> str:
 
 def _comparison(rows: list[Row]) -> list[str]:
     of = {(row.case, row.metric): row.value for row in rows}
-    ratios = list(dict.fromkeys(row.metric for row in rows if row.metric.startswith("of ") and "," not in row.metric))
+    ratios = list(
+        dict.fromkeys(
+            row.metric
+            for row in rows
+            if row.metric.startswith("of ") and not row.metric.endswith(("lowest", "highest"))
+        )
+    )
     lines = [
         f"| engine | spans per CPU-second | lowest to highest | {' | '.join(ratios)} | peak memory, MiB |",
         f"| --- | ---: | ---: | {' | '.join('---:' for _ in ratios)} | ---: |",

@@ -21,7 +21,7 @@ from ingest_payloads import SPANS, Batches
 
 _METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 _ACCEPTED: Final = ("200", "OK")
-_TIMEOUT_S: Final = 60.0
+_TIMEOUT_S: Final = 300.0  # the first request may wait for a compiler
 
 Post = Callable[[bytes], str]  # gives the reply's status
 
