@@ -195,6 +195,10 @@ def _set_amounts(facts: Facts, spans: Rows, tables: Tables) -> None:
     if len(priced):
         cost[priced] = _costs(spans, priced, tables.prices)
     facts["cost"] = billionths(cost)
+    if not facts["made"].all():
+        for name in ("input_tokens", "output_tokens", "cost"):
+            facts[name][~facts["made"]] = 0
+        facts["first_token"][~facts["made"]] = -1
 
 
 def _costs(spans: Rows, which: Ints, prices: Prices) -> Floats:

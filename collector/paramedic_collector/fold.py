@@ -27,7 +27,8 @@ def fold_spans(facts: Facts, tables: Tables) -> list[pa.RecordBatch]:
 
 def fold_family(family: str, facts: Facts, tables: Tables) -> pa.RecordBatch:
     """The windows of "op", "edge" or "callee"; spans that have no series of it are left out."""
-    facts = facts[facts[family] != NOWHERE]
+    inside = facts[family] != NOWHERE
+    facts = facts if inside.all() else facts[inside]
     row, first = sketch.group(facts["ts"], facts[family])
     columns = _calls(facts, row, len(first), tables.names)
     if family == "op":
@@ -69,28 +70,27 @@ def nothing(field: pa.Field, rows: int) -> pa.Array:
 def _calls(facts: Facts, row: Ints, rows: int, names: Interner[str]) -> Columns:
     made, failed = facts["made"], facts["error"] != EMPTY
     probe = facts["probe"] & made
-    duration = facts["end"] - facts["start"]
+    ended, row_ended = (facts, row) if made.all() else (facts[made], row[made])
     return {
-        "count": pa.array(sketch.count_rows(row[made], rows)),
+        "count": pa.array(sketch.count_rows(row_ended, rows)),
         "errors": _counts(row, facts["error"], failed, rows, names),
-        "refused": _counts(row, facts["refused"], ~made, rows, names),
+        "refused": _counts(row, facts["refused"], facts["refused"] != EMPTY, rows, names),
         "probes": pa.array(sketch.count_rows(row[probe], rows)),
         "probe_errors": pa.array(sketch.count_rows(row[probe & failed], rows)),
         "useless": _counts(row, facts["useless"], facts["useless"] != EMPTY, rows, names),
-        "duration": sketch.histograms(row[made], duration[made], rows, null_when_empty=False),
-        "exemplars": _exemplars(facts[made], row[made], rows, names),
+        "duration": sketch.histograms(row_ended, ended["end"] - ended["start"], rows, null_when_empty=False),
+        "exemplars": _exemplars(ended, row_ended, rows, names),
     }
 
 
 def _amounts(facts: Facts, row: Ints, rows: int) -> Columns:
-    made = facts["made"]
-    streamed = made & (facts["first_token"] >= 0)
-    facts_made, row_made = facts[made], row[made]
+    """Refused calls have none."""
+    streamed = facts["first_token"] >= 0
     return {
         "first_token": sketch.histograms(row[streamed], facts["first_token"][streamed], rows, null_when_empty=True),
-        "input_tokens": pa.array(sketch.add_up(row_made, facts_made["input_tokens"], rows)),
-        "output_tokens": pa.array(sketch.add_up(row_made, facts_made["output_tokens"], rows)),
-        "cost_usd": pa.array(sketch.add_up(row_made, facts_made["cost"], rows) / NANO),
+        "input_tokens": pa.array(sketch.add_up(row, facts["input_tokens"], rows)),
+        "output_tokens": pa.array(sketch.add_up(row, facts["output_tokens"], rows)),
+        "cost_usd": pa.array(sketch.add_up(row, facts["cost"], rows) / NANO),
     }
 
 

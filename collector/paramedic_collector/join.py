@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from paramedic_collector import facts as fact
+from paramedic_collector.columns.rows import places_of, union_lengths
 from paramedic_collector.facts import FACT, NOWHERE, Facts, Tables
 from paramedic_collector.fold import fold_family, fold_histogram
 from paramedic_collector.interner import EMPTY
@@ -60,22 +61,21 @@ class Join:
         """
         if parents:
             self._waiting.append((now, facts))
-        born = facts[facts["parent"] > 0]
+        born = np.flatnonzero(facts["parent"])
         children = np.empty(len(born), CHILD)
         for name in ("parent", "start", "end", "service"):
-            children[name] = born[name]
-        children["server"], children["came"] = born["kind"] == fact.SERVER, now
+            children[name] = facts[name][born]
+        children["server"], children["came"] = facts["kind"][born] == fact.SERVER, now
         self._children.append(children)
 
     def close(self, now: float) -> list[pa.RecordBatch]:
         """The windows of the parents whose time is up."""
         due = self._take_due(now)
-        children = self._take_children(due)
+        children, owner = self._take_children(due)
         self._evict(now)
         if not len(due):
             return []
-        owner = _owners(due, children)
-        known = ~np.isin(due["self"], self._lost)
+        known = places_of(_marks(due["self"]), _marks(self._lost)) < 0
         self.unknown += int((~known).sum())
         found = self._self_times(due, known, owner, children) + self._gaps(due, owner, children)
         return [batch for batch in found if batch.num_rows]
@@ -85,11 +85,13 @@ class Join:
         due, self._waiting = self._waiting[:count], self._waiting[count:]
         return np.concatenate([np.empty(0, FACT), *(one for _, one in due)])
 
-    def _take_children(self, due: Facts) -> Children:
+    def _take_children(self, due: Facts) -> tuple[Children, Ints]:
+        """The children of these parents, and which element of `due` is the parent of each."""
         pool = np.concatenate([np.empty(0, CHILD), *self._children])
-        theirs = np.isin(pool["parent"], due["self"])
+        owner = places_of(_marks(pool["parent"]), _marks(due["self"]))
+        theirs = owner >= 0
         self._children = [pool[~theirs]]
-        return pool[theirs]
+        return pool[theirs], owner[theirs]
 
     def _evict(self, now: float) -> None:
         pool = self._children[0]
@@ -149,22 +151,8 @@ def covered(parents: Facts, owner: Ints, children: Children) -> Ints:
     inside = end > start
     order = np.lexsort((start[inside], owner[inside]))
     owner, start, end = owner[inside][order], start[inside][order], end[inside][order]
-    return add_up(owner, np.maximum(end - np.maximum(start, _reached(owner, end)), 0), len(parents))
+    return union_lengths(owner, start, end, len(parents))
 
 
-def _reached(owner: Ints, end: Ints) -> Ints:
-    """For each interval, the latest end of the ones before it with the same owner; far in the past without one."""
-    reached = np.full(len(end), np.iinfo(np.int64).min, np.int64)
-    if len(end) < 2:
-        return reached
-    ends, rank = np.unique(end, return_inverse=True)
-    latest = np.maximum.accumulate(rank + owner * len(ends)) - owner * len(ends)
-    same = owner[1:] == owner[:-1]
-    reached[1:][same] = ends[latest[:-1][same]]
-    return reached
-
-
-def _owners(due: Facts, children: Children) -> Ints:
-    """Which element of `due` is the parent of each child; all are there."""
-    order = np.argsort(due["self"], kind="stable")
-    return order[np.searchsorted(due["self"][order], children["parent"])]
+def _marks(column: NDArray[np.uint64]) -> Ints:
+    return np.ascontiguousarray(column).view(np.int64)

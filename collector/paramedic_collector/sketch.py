@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from paramedic_collector.columns.rows import among_best, number_rows, sums
 from paramedic_collector.windows import COUNTS, EXEMPLAR, EXEMPLARS, HISTOGRAM, SCALE
 
 Ints = NDArray[np.int64]
@@ -28,9 +29,7 @@ def billionths(values: Floats) -> Ints:
 
 def add_up(row: Ints, values: Ints, rows: int) -> Ints:
     """Sum of `values` by row, exact."""
-    out = np.zeros(rows, np.int64)
-    np.add.at(out, row, values)
-    return out
+    return sums(row, np.asarray(values, np.int64), rows)
 
 
 def count_rows(row: Ints, rows: int) -> Ints:
@@ -43,18 +42,12 @@ def group(*keys: NDArray[np.generic]) -> tuple[Ints, Ints]:
     Returns:
         The number of each element's combination, and for each number one element that has it.
     """
-    n = len(keys[0])
-    if n == 0:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    order = np.lexsort(keys[::-1])
-    new = np.zeros(n, bool)
-    new[0] = True
-    for key in keys:
-        ranked = key[order]
-        new[1:] |= ranked[1:] != ranked[:-1]
-    numbers = np.empty(n, np.int64)
-    numbers[order] = np.cumsum(new) - 1
-    return numbers, order[new]
+    columns = np.column_stack([key.astype(np.int64, copy=False) for key in keys])
+    numbers, first = number_rows(columns)
+    order = np.lexsort([key[first] for key in reversed(keys)])
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[numbers], first[order]
 
 
 def counts(row: Ints, key: Ints, names: list[str], count: Ints, rows: int) -> pa.ListArray:
@@ -127,7 +120,7 @@ class Exemplars:
 
     def arrow(self, rows: int) -> pa.ListArray:
         """The best EXEMPLARS of each row: by rank, then the longest, then by ids; each span once."""
-        best = self._best()
+        best = self._best(rows)
         row = self.row[best]
         ids = np.column_stack((self.trace_id[best], self.span_id[best])).astype(">u8").tobytes().hex()
         columns = [
@@ -140,15 +133,11 @@ class Exemplars:
         chosen = pa.StructArray.from_arrays(columns, fields=list(EXEMPLAR))
         return pa.ListArray.from_arrays(_offsets(row, rows), chosen)
 
-    def _best(self) -> Ints:
+    def _best(self, rows: int) -> Ints:
         at = np.arange(len(self.row))
         if len(at) > 8 * EXEMPLARS:  # most can be ruled out without looking at their ids
             score = (self.rank << 60) + np.minimum(self.duration_ns, (1 << 60) - 1)
-            order = np.lexsort((-score, self.row))
-            row, score = self.row[order], score[order]
-            starts = np.searchsorted(row, row, side="left")
-            last_good = score[np.minimum(starts + 4 * EXEMPLARS - 1, np.searchsorted(row, row, side="right") - 1)]
-            at = order[score >= last_good]
+            at = np.flatnonzero(among_best(self.row, score, rows, 4 * EXEMPLARS))
         ids = (self.trace_id[at, 0], self.trace_id[at, 1], self.span_id[at])
         keys = (self.note[at], *ids[::-1], -self.duration_ns[at], -self.rank[at], self.row[at])
         at = at[np.lexsort(keys)]

@@ -13,6 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import groupby
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 OLDEST_S = 900  # items that ended longer ago are in no window
 NEWEST_S = 60  # nor those that will end later than this: their sender's clock is wrong
 SETTLED_S = 2  # a second is believed complete this long after it began
+_GATHER_S: Final = 0.2  # payloads wait this long, or until there are so many items, to be folded together
+_GATHER_ITEMS: Final = 20_000
 
 
 class Windower:
@@ -56,6 +59,8 @@ class Windower:
         self._metrics, self._hints = MetricFold(tables, counters), Hints()
         self._partial: dict[str, list[pa.RecordBatch]] = defaultdict(list)
         self._place: Place | None = None
+        self._gathered: list[Parsed] = []  # taken and not folded
+        self._gathered_since = 0.0
         self._sequence, self._watermark, self._late = 0, 0, 0
         self._folds: dict[Signal, Callable[[list[Parsed], float], Iterable[pa.RecordBatch]]] = {
             Signal.TRACES: self._spans,
@@ -78,7 +83,7 @@ class Windower:
         for segment, group in groupby(taken, key=lambda one: one.place.segment):
             if self._place is not None and self._place.segment != segment:
                 given += self.give(now)
-            self._fold(list(group), now)
+            self._gather(list(group), now)
         return given
 
     def refill(self, taken: Iterable[Taken], now: float) -> None:
@@ -91,7 +96,8 @@ class Windower:
                 self._counters.add(count.FOLD_FAILURES, signal=one.parsed.signal)
 
     def give(self, now: float, *, replayed: bool = False) -> list[WindowBatch]:
-        """What has been folded since the last time, as one batch; none when there is nothing new to say."""
+        """What has come since the last time, as one batch; none when there is nothing new to say."""
+        self._fold(now)
         self._tell_hints(now)
         self._keep(self._join.close(now))
         while self._unjoined and self._unjoined[0][0] <= now - self._wait_s:
@@ -119,16 +125,27 @@ class Windower:
         self._counters.add(count.ROWS, sum(table.num_rows for table in tables.values()))
         return [batch]
 
-    def _fold(self, taken: list[Taken], now: float) -> None:
+    def _gather(self, taken: list[Taken], now: float) -> None:
+        """Keep payloads until folding them is worth its while: it costs as much for one as for a hundred."""
         first, last = taken[0].place, taken[-1].place
         start = self._place.start if self._place is not None else first.start
         self._place = Place(last.segment, start, last.end)
+        if not self._gathered:
+            self._gathered_since = now
+        self._gathered += [one.parsed for one in taken]
+        items = sum(one.items for one in self._gathered)
+        if items >= _GATHER_ITEMS or now - self._gathered_since >= _GATHER_S:
+            self._fold(now)
+
+    def _fold(self, now: float) -> None:
+        gathered, self._gathered = self._gathered, []
         by_signal: dict[Signal, list[Parsed]] = defaultdict(list)
-        for one in taken:
-            by_signal[one.parsed.signal].append(one.parsed)
+        for one in gathered:
+            by_signal[one.signal].append(one)
         for signal, parsed in by_signal.items():
             self._fold_signal(signal, parsed, now)
-        self._will_join(self._place, now)
+        if gathered and self._place is not None:
+            self._will_join(self._place, now)
 
     def _will_join(self, place: Place, now: float) -> None:
         if place.segment:

@@ -76,43 +76,6 @@ def _scattered(mark: int) -> int:
 
 
 @compiled
-def number_rows(keys: Ints) -> tuple[Ints, Ints]:
-    """Number the distinct rows of `keys` (n, k) in the order in which they first come.
-
-    Returns:
-        The number of each row, and for each number the first row that has it.
-    """
-    n, columns = keys.shape
-    size = 16
-    while size < 2 * n:
-        size *= 2
-    table = np.full(size, -1, np.int64)
-    numbers, first, count = np.empty(n, np.int64), np.empty(n, np.int64), 0
-    for at in range(n):
-        mixed = np.uint64(0)
-        for column in range(columns):
-            mixed = (mixed ^ np.uint64(keys[at, column])) * np.uint64(0xC2B2AE3D27D4EB4F)
-            mixed ^= mixed >> np.uint64(29)
-        place = np.int64(mixed & np.uint64(size - 1))
-        while table[place] >= 0 and not _same(keys, first[table[place]], at):
-            place = (place + 1) & (size - 1)
-        if table[place] < 0:
-            table[place] = count
-            first[count] = at
-            count += 1
-        numbers[at] = table[place]
-    return numbers, first[:count].copy()
-
-
-@compiled
-def _same(keys: Ints, a: int, b: int) -> bool:
-    column = 0
-    while column < keys.shape[1] and keys[a, column] == keys[b, column]:
-        column += 1
-    return column == keys.shape[1]
-
-
-@compiled
 def mixed_marks(parts: Ints) -> Ints:
     """One mark for each row of `parts` (n, k), in which the order of the parts counts."""
     n, columns = parts.shape
