@@ -25,7 +25,7 @@ _WORKERS: Final = 8
 _HANDSHAKE_S: Final = 10.0
 _STOP_S: Final = 2.0  # for the answers that are under way
 _STOP_STEP_S: Final = 0.01
-_MOST_CONNECTIONS: Final = 10_000
+_MOST_CONNECTIONS: Final = 10_000  # and no more than half of the files that may be open
 
 
 class HttpReceiver:
