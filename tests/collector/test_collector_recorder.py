@@ -6,20 +6,36 @@ import resource
 import signal as os_signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
 
+import numpy as np
 import pytest
-from collector_kit import Clock, Made, payload
+from collector_kit import T0, Clock, Made, payload
 
 from paramedic_collector.decode import parse
 from paramedic_collector.otlp import Signal
 from paramedic_collector.record import segments
+from paramedic_collector.record.commit import Committer, Digests, RecorderClosed
 from paramedic_collector.record.recorder import Limits, Recorder, RecorderBusy
+from paramedic_collector.record.segments import Place
+
+
+def frame_of(recorder, *spans):
+    body = payload(*spans)
+    return recorder.compress(parse(Signal.TRACES, body), body)
 
 
 def keep(recorder, *spans):
-    body = payload(*spans)
-    return recorder.append(recorder.compress(parse(Signal.TRACES, body), body))
+    return recorder.append(frame_of(recorder, *spans))
+
+
+def until(seen):
+    ends = time.monotonic() + 20
+    while not seen():
+        assert time.monotonic() < ends
+        time.sleep(0.001)
 
 
 def trace(number):
@@ -164,6 +180,134 @@ def test_two_collectors_cannot_record_to_one_folder(tmp_path, clock):
         Recorder(tmp_path, clock=clock)
     first.close()
     Recorder(tmp_path, clock=clock).close()
+
+
+def test_an_append_returns_once_its_frame_is_on_disk_and_calls_back_in_the_order_of_places(tmp_path, clock):
+    recorder, places, threads = Recorder(tmp_path, Limits(segment_bytes=3000), clock=clock), [], []
+    for number in range(24):
+        frames = [frame_of(recorder, span(number * 10 + one)) for one in range(10)]
+        work = partial(lambda frames: [recorder.append(frame, places.append) for frame in frames], frames)
+        threads.append(threading.Thread(target=work))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(places) == 240
+    assert places == sorted(places, key=lambda place: (place.segment, place.start))
+    whole = {(path.name, start, end) for path in segments.segment_paths(tmp_path) for start, end, _ in read(path)}
+    assert whole == {(place.segment, place.start, place.end) for place in places}
+    assert recorder.commits <= 240
+
+
+def read(path):
+    return segments.frames_in(path.read_bytes())
+
+
+def test_frames_that_come_while_the_disk_is_busy_are_written_together():
+    busy, kept = threading.Event(), []
+
+    def keep(frames):
+        kept.append(len(frames))
+        busy.wait(20)
+        return [Place("s", number, number + 1) for number in range(len(frames))]
+
+    committer = Committer(keep, Digests())
+    threads = [threading.Thread(target=committer.append, args=(blank(bytes([n])),)) for n in range(9)]
+    threads[0].start()
+    until(lambda: kept)
+    for thread in threads[1:]:
+        thread.start()
+    until(lambda: len(committer._waiting) == 8)
+    busy.set()
+    for thread in threads:
+        thread.join(20)
+    committer.close()
+    assert kept == [1, 8]
+
+
+def test_a_request_that_comes_again_is_not_kept_again_and_is_answered_when_the_first_is_on_disk():
+    on_disk, kept, answers = threading.Event(), [], []
+
+    def keep(frames):
+        on_disk.wait(20)
+        kept.extend(frames)
+        return [Place("s", 0, 1)]
+
+    committer = Committer(keep, Digests())
+    threads = [threading.Thread(target=lambda: answers.append(committer.append(blank(b"same")))) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    until(lambda: committer.duplicates == 4)
+    assert answers == []  # none is acknowledged before it is on disk
+    on_disk.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(answers) == [False] * 4 + [True]
+    assert not committer.append(blank(b"same"))
+    committer.close()
+    assert len(kept) == 1
+
+
+def blank(digest):
+    return segments.Frame(T0, Signal.TRACES, np.empty(0, np.uint64), b"body", digest.ljust(16, b"\0"))
+
+
+def test_what_was_kept_before_a_restart_is_known_again_for_ten_minutes(tmp_path, clock):
+    first = Recorder(tmp_path, clock=clock)
+    assert keep(first, span(1))
+    first.close()
+    second = Recorder(tmp_path, clock=clock)
+    assert not keep(second, span(1))
+    assert keep(second, span(2))
+    assert second.duplicates == 1
+    second.close()
+    clock.now += 601
+    assert keep(Recorder(tmp_path, clock=clock), span(1))
+
+
+def test_a_closed_recorder_says_so_and_keeps_nothing(tmp_path, clock):
+    recorder = Recorder(tmp_path, clock=clock)
+    frame = frame_of(recorder, span(1))
+    recorder.close()
+    with pytest.raises(RecorderClosed):
+        recorder.append(frame)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "paramedic-test", folder], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_costs_no_request_and_is_used_again_once_there_is_room(small_disk, clock, caplog):
+    recorder = Recorder(small_disk / "recorder", Limits(segment_bytes=200_000, age_s=60.0), clock=clock)
+    dice, sent = random.Random(5), 0
+    while not recorder.degraded:
+        sent += 1
+        assert keep(recorder, Made(trace=trace(sent), attributes={"noise": dice.randbytes(20_000).hex()}))
+    on_disk = {start for path in segments.segment_paths(recorder.folder) for start, _, _ in read(path)}
+    assert recorder.degraded_frames == 1
+    assert len(on_disk) > 5
+    assert caplog.text.count("No space left on device") == 1
+    assert keep(recorder, span(5000))
+    clock.now += 61  # what is old goes, and there is room again
+    recorder.sweep()
+    assert keep(recorder, span(5001))
+    assert not recorder.degraded
+    found = recorder.traces([trace(sent).hex(), trace(5000).hex(), trace(5001).hex()])
+    assert len(found) == 3
+    recorder.close()
+    again = Recorder(recorder.folder, clock=clock)
+    assert again.torn_bytes == 0  # what was cut short by the full disk was cut off at once
+    again.close()
 
 
 CHILD = """
