@@ -60,7 +60,7 @@ def requests():
     more = {"attributes": ATTRIBUTES, "events": events, "parent_span_id": b"\x02" * 8}
     chat = span(b"\x01" * 16, "chat", kind=3, status=2, **times, **more)
     ping = span(b"\x03" * 16, "ping", kind=2, start_time_unix_nano=5, end_time_unix_nano=2_000_005)
-    tool = span(b"\x01" * 16, "tool", parent_span_id=b"\x01" * 8)
+    tool = span(b"\x01" * 16, "tool", status=2, parent_span_id=b"\x01" * 8)
     dice = random.Random(5)
     many = [span(dice.randbytes(16), "many") for _ in range(50)]
     body = {"list": ["fine", {"card": CARD}], "card": CARD, "n": 5}
