@@ -72,8 +72,11 @@ class Windower:
         """After a restart: what a consumer of the batches has."""
         self._joined = at.joined
 
-    def take(self, taken: Iterable[Taken], now: float) -> list[WindowBatch]:
+    def take(self, taken: Iterable[Taken], now: float, *, replayed: bool = False) -> list[WindowBatch]:
         """Fold payloads.
+
+        Args:
+            replayed: Of the past, and more of it follows.
 
         Returns:
             The batches that had to be given out because the recorder began a new segment: a batch
@@ -82,7 +85,7 @@ class Windower:
         given = []
         for segment, group in groupby(taken, key=lambda one: one.place.segment):
             if self._place is not None and self._place.segment != segment:
-                given += self.give(now)
+                given += self.give(now, replayed=replayed)
             self._gather(list(group), now)
         return given
 

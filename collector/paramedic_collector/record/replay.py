@@ -82,7 +82,7 @@ class Past:
 class Fold(Protocol[Taken]):
     """The windower."""
 
-    def take(self, taken: Iterable[Taken], now: float) -> list[WindowBatch]: ...
+    def take(self, taken: Iterable[Taken], now: float, *, replayed: bool) -> list[WindowBatch]: ...
 
     def refill(self, taken: Iterable[Taken], now: float) -> None: ...
 
@@ -149,7 +149,7 @@ class Replay(Generic[Taken]):
             self._fold.refill(waiting, self._now)
             return
         self.frames += len(waiting)
-        self._send(self._fold.take(waiting, self._now))
+        self._send(self._fold.take(waiting, self._now, replayed=True))
 
     def _give(self) -> None:
         if self._now:
