@@ -6,7 +6,6 @@ backend = HttpBackend(); backend.start(); backend.decide = lambda request: Say(5
 import socket
 import ssl
 import struct
-import subprocess
 import threading
 import time
 import zlib
@@ -14,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -82,6 +80,12 @@ class Backend:
         if say.status == 200 and say.code == "OK" and not say.hang and not say.reset:
             self.taken.append(got)
         return say
+
+
+def in_turn(*answers: Say) -> Callable[[Got], Say]:
+    """One after the other, then success."""
+    left = list(answers)
+    return lambda got: left.pop(0) if left else Say()
 
 
 class HttpBackend(Backend):
@@ -268,36 +272,3 @@ def until(true: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) ->
         assert time.monotonic() < ends, f"not within {deadline_s:g} s: {what}"
         time.sleep(0.01)
     return found
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """Files in PEM: an authority, and what it signed for a server on localhost and for a client."""
-
-    ca: str
-    cert: str
-    key: str
-    client_cert: str
-    client_key: str
-
-
-def make_certificates(folder: Path) -> Certificates:
-    """New ones, by the openssl command."""
-    ca, server, client = (folder / name for name in ("ca", "server", "client"))
-    _openssl("req", "-x509", *_new_key(ca), "-out", f"{ca}.pem", "-days", "2", "-subj", "/CN=paramedic tests")
-    names = folder / "names"
-    names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for path in (server, client):
-        _openssl("req", "-new", *_new_key(path), "-out", f"{path}.csr", "-subj", f"/CN={path.name}")
-        signed_by = ("-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-extfile", str(names))
-        _openssl("x509", "-req", "-in", f"{path}.csr", "-out", f"{path}.pem", "-days", "2", *signed_by)
-    return Certificates(f"{ca}.pem", f"{server}.pem", f"{server}.key", f"{client}.pem", f"{client}.key")
-
-
-def _new_key(path: Path) -> tuple[str, ...]:
-    return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", f"{path}.key")
-
-
-def _openssl(*arguments: str) -> None:
-    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -5,8 +5,11 @@
 
 import random
 from collections.abc import Callable
+from typing import Final
 
 from paramedic_collector.config.model import Retry
+
+_SHORTEST_S: Final = 0.01  # settings of 0 must not turn into a busy loop
 
 
 class Backoff:
@@ -28,7 +31,7 @@ class Backoff:
             elapsed_s: Since the first try began.
         """
         retry, spread = self._retry, self._retry.randomization
-        pause_s = max(self._interval_s * (1 + spread * (2 * self._dice() - 1)), least_s)
+        pause_s = max(self._interval_s * (1 + spread * (2 * self._dice() - 1)), least_s, _SHORTEST_S)
         self._interval_s = min(self._interval_s * retry.multiplier, retry.most_s)
         gives_up = retry.give_up_s > 0 and elapsed_s + pause_s > retry.give_up_s
         return None if gives_up or not retry.enabled else pause_s

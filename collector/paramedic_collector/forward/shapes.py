@@ -30,8 +30,10 @@ def count(signal: Signal, payload: bytes) -> int:
         request = _REQUESTS[signal].FromString(payload)
     except DecodeError:
         return 0
-    items = [item for resource in request.inner for scope in resource.inner for item in scope.inner]
-    return len(items) if signal is not Signal.METRICS else sum(len(_inner(metric) or ()) for metric in items)
+    scopes = [scope for resource in request.inner for scope in resource.inner]
+    if signal is not Signal.METRICS:
+        return sum(len(scope.inner) for scope in scopes)
+    return sum(len(_inner(metric) or ()) for scope in scopes for metric in scope.inner)
 
 
 def halves(signal: Signal, payload: bytes) -> tuple[bytes, bytes] | None:
