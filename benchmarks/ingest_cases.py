@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from ingest_engines import Engine, ours, warm
+from ingest_engines import Engine, ours, settle, warm
 from ingest_payloads import SPANS, TRACES
-from ingest_process import Sender, Talker, wait_until
+from ingest_process import Sender, Talker
 from ingest_report import Row
 from ingest_sender import Order
 
-LIVE_SERIES: Final = (1, 100, 10_000, 100_000)  # of the calls; the served requests are one more
+LIVE_SERIES: Final = (2, 100, 10_000, 100_000)  # of the family `op`: the served requests, and all names of calls
 OVERLOAD: Final = {"http": 256, "grpc": 64}  # connections, each with a request under way at any time
 _SETTLE_S: Final = 2.0
 _COMPILED_S: Final = 10.0  # after the first spans; the windower's parts too
@@ -32,15 +32,22 @@ def _with_series(folder: Path, live: int, requests: int) -> list[Row]:
         engine, sender = ours(folder, stack), stack.enter_context(Sender(folder / "sender.log"))
         warm(engine, sender)
         all_of_them = math.ceil(max(live, 20_000) / (SPANS - TRACES))
-        sender.send(Order("http", engine.address["http"], all_of_them, operations=live))
-        sender.prepare(Order("http", engine.address["http"], requests, operations=live))
-        time.sleep(_SETTLE_S)
+        engine.ask("watch")
+        sender.send(Order("http", engine.address["http"], all_of_them, operations=live - 1))
+        sender.prepare(Order("http", engine.address["http"], requests, operations=live - 1))
+        settle(engine)
+        found = engine.ask("series")["series"]
+        if found != live:
+            raise RuntimeError(f"{case} were wanted, and {found} are in the windows")
         before, first = engine.process.cpu_s(), engine.folded() or 0
         sender.start()
         sender.result()
-        time.sleep(_SETTLE_S)
-        wait_until(lambda: (engine.folded() or 0) - first >= requests * SPANS, f"all spans of {case} are in windows")
+        settle(engine)
         spent = engine.process.cpu_s() - before
+        if (engine.folded() or 0) - first != requests * SPANS:
+            raise RuntimeError(
+                f"{requests * SPANS} spans were sent, {(engine.folded() or 0) - first} are in the windows"
+            )
         return [
             Row(case, "CPU time a span", round(spent / requests / SPANS * 1e6, 2), "µs"),
             Row(case, "peak resident memory", round(engine.process.peak_mib()), "MiB"),
@@ -58,12 +65,11 @@ def overload(folder: Path, seconds: float) -> list[Row]:
         warm(engine, senders["http"])
         normal = senders["http"].send(Order("http", address, seconds=min(8.0, seconds)))
         sustainable = normal["accepted_spans"] / normal["seconds"]
-        time.sleep(_SETTLE_S)
+        settle(engine)
         before = engine.folded() or 0
         done = _flood(engine, senders, seconds)
         accepted = sum(one["accepted_spans"] for one in done)
-        wait_until(lambda: (engine.folded() or 0) - before >= accepted, "every accepted span is in the windows")
-        time.sleep(_SETTLE_S)
+        settle(engine)
         windowed = (engine.folded() or 0) - before
         replies = sum((Counter(one["replies"]) for one in done), Counter[str]())
         return _overload_rows("overload", sustainable, engine.process.peak_mib(), seconds, accepted, windowed, replies)

@@ -5,15 +5,14 @@ work, and takes the CPU time that its whole process used meanwhile. Every engine
 """
 
 import random
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Final
 
-from ingest_engines import OTELCOL, OURS, ROTEL, Engine, start_all, warm
+from ingest_engines import OTELCOL, OURS, ROTEL, Engine, settle, start_all, warm
 from ingest_payloads import SPANS
-from ingest_process import Sender, Talker, wait_until
+from ingest_process import Sender, Talker
 from ingest_report import Row, spread
 from ingest_sender import Order
 
@@ -24,7 +23,6 @@ AGAINST: Final = {
     "of span_metrics, redaction and file": f"{OTELCOL}, span_metrics, redaction, file",
 }
 TRANSPORTS: Final = {"http": "HTTP", "grpc": "gRPC"}
-_SETTLE_S: Final = 2.0  # windows, joins and metrics are written at most this long after the last span
 _RATE: Final = "spans per CPU-second"
 
 Rates = dict[str, list[float]]  # by case, one a round
@@ -39,7 +37,6 @@ def compare(folder: Path, rounds: int, requests: int, dice: random.Random) -> li
         for engine in engines:
             warm(engine, sender)
         decoder.ask("go")
-        time.sleep(_SETTLE_S)
         rates: Rates = {_case(engine, transport): [] for engine, transport in product(engines, TRANSPORTS)}
         rates[DECODE] = []
         for _ in range(rounds):
@@ -62,21 +59,19 @@ def _rate(engine: Engine, order: Order, sender: Sender) -> float:
     Raises:
         RuntimeError: It did not take or not fold every span.
     """
-    taken, folded = engine.taken(), engine.folded()
+    counts_before = engine.taken(), engine.folded()
     sender.prepare(order)
     before = engine.process.cpu_s()
     sender.start()
     done = sender.result()
-    time.sleep(_SETTLE_S)
+    settle(engine)
     spent = engine.process.cpu_s() - before
     spans = order.requests * SPANS
     if done["accepted_spans"] != spans:
         raise RuntimeError(f"{engine.name} was sent {spans} spans over {order.transport} and replied {done['replies']}")
-    for what, was, now in (("taken", taken, engine.taken), ("folded", folded, engine.folded)):
-        if was is not None:
-            wait_until(lambda was=was, now=now: now() - was >= spans, f"{engine.name} has {what} {spans} spans")
-            if now() - was != spans:
-                raise RuntimeError(f"{engine.name} says it has {what} {now() - was} spans; it was sent {spans}")
+    for was, now in zip(counts_before, (engine.taken(), engine.folded()), strict=True):
+        if was is not None and now is not None and now - was != spans:
+            raise RuntimeError(f"{engine.name} was sent {spans} spans over {order.transport} and counts {now - was}")
     return float(spans / spent)
 
 

@@ -7,10 +7,12 @@ with start_all(folder) as engines:
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ _OTELCOL_BINARY: Final = ROOT / "build/otelcol/otelcol"
 _ROTEL_VERSION: Final = "0.0.1a15"
 _WARM_REQUESTS: Final = 60
 _COMPILED_S: Final = 300.0
+_SETTLE_S: Final = 2.0  # windows, joins and metrics are written at most this long after the last span
 
 # What the Collector's parts come to that do, as nearly as there are any, what our whole path does.
 _SPAN_METRICS: Final = {
@@ -62,6 +65,7 @@ class Engine:
     Args:
         taken: Spans that it says it has taken so far; None when it does not say.
         folded: Spans in its windows or metrics so far; None when it does not say.
+        ask: A question to our own process.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Engine:
     address: dict[str, str]  # by transport
     taken: Callable[[], int | None]
     folded: Callable[[], int | None] = lambda: None
+    ask: Callable[[str], Any] = lambda question: None
 
 
 @contextmanager
@@ -100,6 +105,7 @@ def ours(folder: Path, stack: ExitStack) -> Engine:
         talker.hello,
         lambda: int(talker.ask("report")["accepted_spans"]),
         lambda: int(talker.ask("report")["windowed_spans"]),
+        talker.ask,
     )
 
 
@@ -107,8 +113,14 @@ def warm(engine: Engine, sender: Sender) -> None:
     """Let it compile, cache and allocate what it does only once."""
     for transport, address in engine.address.items():
         sender.send(Order(transport, address, _WARM_REQUESTS))
+    settle(engine)
+
+
+def settle(engine: Engine) -> None:
+    """Wait until it has given out what it took: what it counts, and what only whole traces can tell."""
     if engine.folded() is not None:
-        wait_until(lambda: engine.folded() == engine.taken(), f"{engine.name} is warm", _COMPILED_S)
+        wait_until(lambda: engine.folded() == engine.taken(), f"{engine.name} has folded what it took", _COMPILED_S)
+    time.sleep(_SETTLE_S)
 
 
 def _rotel(agent: Path, folder: Path, stack: ExitStack) -> Engine:
@@ -186,10 +198,14 @@ def _local(ports: dict[str, int]) -> dict[str, str]:
 def _listening(engine: Engine) -> Engine:
     for address in engine.address.values():
         port = int(address.rpartition(":")[2])
-        wait_until(lambda port=port: listens(port) or not engine.process.alive, f"{engine.name} listens on {port}")
+        wait_until(partial(_listens_or_ended, engine, port), f"{engine.name} listens on {port}")
         if not engine.process.alive:
             raise RuntimeError(f"{engine.name} ended: {engine.process.log.read_text()[-2000:]}")
     return engine
+
+
+def _listens_or_ended(engine: Engine, port: int) -> bool:
+    return listens(port) or not engine.process.alive
 
 
 def _say(sentence: str) -> None:

@@ -42,21 +42,26 @@ class Windows:
     """Takes what the collector gives out in the place of a detector, and counts it."""
 
     def __init__(self, bus: InProcessBus) -> None:
-        self._bus, self.spans, self.operations = bus, 0, set[str]()
-        self._seen: list[Any] = []
+        self._bus, self.spans = bus, 0
+        self._seen: list[Any] | None = None  # while they are watched
         threading.Thread(target=self._run, daemon=True).start()
 
-    def series(self) -> int:
-        """How many `op` series there were since the last time."""
-        seen, self._seen = self._seen, []
-        return len({tuple(row.values()) for table in seen for row in table.to_pylist()})
+    def watch(self) -> dict[str, Any]:
+        self._seen = []
+        return {}
+
+    def series(self) -> dict[str, Any]:
+        """How many `op` series there were since `watch`."""
+        seen, self._seen = self._seen or [], None
+        return {"series": len({name for column in seen for name in column.to_pylist()})}
 
     def _run(self) -> None:
         while True:
             for batch in self._bus.batches(0.2):
                 if (table := batch.tables.get("op")) is not None:
                     self.spans += pc.sum(table["count"]).as_py() or 0
-                    self._seen = [*self._seen, table.select(["operation", "kind"])][-60:]
+                    if self._seen is not None:
+                        self._seen.append(table["operation"])
 
 
 def collector(data_dir: str) -> tuple[dict[str, Any], Answer]:
@@ -66,8 +71,8 @@ def collector(data_dir: str) -> tuple[dict[str, Any], Answer]:
     one.start()
 
     def answer(question: str) -> dict[str, Any]:
-        if question == "series":
-            return {"series": windows.series()}
+        if question in ("watch", "series"):
+            return windows.watch() if question == "watch" else windows.series()
         return {"windowed_spans": windows.spans, **_counted(one.counters)}
 
     return addresses(one), answer

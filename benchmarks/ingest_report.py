@@ -1,6 +1,9 @@
 """The figures of the ingest benchmark: build/bench/ingest.json, and the tables for people.
 
-python benchmarks/ingest_report.py [FILE]    the tables in Markdown, as docs/benchmarks.md shows them
+    python benchmarks/ingest_report.py                       the tables in Markdown
+    python benchmarks/ingest_report.py docs/benchmarks.md    the same, written between the marks in that page
+
+A figure with `peer` is that of another project.
 """
 
 import json
@@ -14,6 +17,8 @@ from statistics import median
 from typing import Final
 
 FILE: Final = Path("build/bench/ingest.json")
+_BEGIN: Final = "<!-- made by benchmarks/ingest_report.py -->"
+_END: Final = "<!-- end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def markdown(file: Path = FILE) -> str:
     known = json.loads(file.read_text())
     rows = [Row(**row) for row in known["rows"]]
     compared = [row for row in rows if row.case.endswith((", HTTP", ", gRPC", "alone"))]
-    lines = [f"{known['machine']}", "", *_comparison(compared), ""]
+    lines = [f"Measured on {known['machine']}.", "", *(_comparison(compared) if compared else []), ""]
     others = [row for row in rows if row not in compared]
     lines += ["| case | figure | value |", "| --- | --- | ---: |"] if others else []
     lines += [f"| {row.case} | {row.metric} | {row.value:,g} {row.unit} |" for row in others]
@@ -75,5 +80,21 @@ def _comparison(rows: list[Row]) -> list[str]:
     return lines
 
 
+def into(page: Path, file: Path = FILE) -> None:
+    """Put the tables between the marks of a page.
+
+    Raises:
+        ValueError: The page has no such marks.
+    """
+    before, begin, rest = page.read_text().partition(f"{_BEGIN}\n")
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"{page} must have a line {_BEGIN!r} and a line {_END!r} below it")
+    page.write_text(f"{before}{begin}{markdown(file)}{end}{after}")
+
+
 if __name__ == "__main__":
-    print(markdown(Path(sys.argv[1]) if len(sys.argv) > 1 else FILE))  # noqa: T201
+    if len(sys.argv) > 1:
+        into(Path(sys.argv[1]))
+    else:
+        print(markdown())  # noqa: T201
