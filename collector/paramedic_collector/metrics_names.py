@@ -10,7 +10,7 @@ attribute is summed over. When one instrumentation says a thing under both names
 Source: OpenTelemetry semantic conventions 1.44 and their changelog; GenAI conventions 1.41 and what follows them.
 """
 
-from typing import Any, Final
+from typing import Final
 
 from paramedic.contract import attributes as contract
 from paramedic_collector.columns.keys import STATUS_CODES
@@ -128,8 +128,11 @@ class Names:
 
 
 def _text(point: Point, keys: tuple[str, ...]) -> str:
-    found: Any = next((point.attributes[key] for key in keys if point.attributes.get(key)), "")
-    return str(found)
+    for key in keys:
+        found = point.attributes.get(key)
+        if found:
+            return str(found)
+    return ""
 
 
 _BOTH: Final = frozenset(name for name, _ in SAME.values())

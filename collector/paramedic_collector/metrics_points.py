@@ -75,6 +75,11 @@ class Point:
         who = (self.source.mark, self.scope, self.metric, self.kind)
         return hash((*who, self.start_ns if self.kind is Kind.TOTAL else 0, _mark(self.attributes)))
 
+    def grown(self, value: float | None, distribution: Distribution | None) -> "Point":
+        """The same point, of a running total, with what came since the last one."""
+        where = (self.ts, self.ns, self.start_ns, self.source, self.scope, self.metric, self.unit, self.attributes)
+        return Point(*where, Kind.GROWTH, value, distribution)
+
 
 def points_of(requests: Iterable[ExportMetricsServiceRequest]) -> Iterator[Point]:
     """Every point of every metric, in the order in which they came."""

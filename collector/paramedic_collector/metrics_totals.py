@@ -10,11 +10,11 @@ name. A total without one that falls began anew. Totals that the operating
 system kept since before the bot lived (`process.cpu.time`) are never news as a whole.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from paramedic_collector.metrics_buckets import Distribution
-from paramedic_collector.metrics_points import NANO, Kind, Point
+from paramedic_collector.metrics_points import NANO, Point
 
 JUST_STARTED_S: Final = 15
 OLDER_THAN_THEIR_SDK: Final = ("process.", "system.", "container.", "k8s.", "host.", "hw.", "cpython.")
@@ -33,7 +33,8 @@ class _Last:
 
     @property
     def weight(self) -> int:
-        return _WEIGHT if self.distribution is None else _WEIGHT + 2 * len(self.distribution.at)
+        shape = None if self.distribution is None else self.distribution.shape
+        return _WEIGHT if shape is None else _WEIGHT + 2 * len(shape.at)
 
 
 class Totals:
@@ -90,12 +91,12 @@ def _last(point: Point) -> _Last:
 
 
 def _whole(point: Point) -> Point:
-    return replace(point, kind=Kind.GROWTH)
+    return point.grown(point.value, point.distribution)
 
 
 def _growth(point: Point, before: _Last) -> Point:
     if point.distribution is not None and before.distribution is not None:
         grown = point.distribution.since(before.distribution)
-        return replace(point, kind=Kind.GROWTH, distribution=point.distribution if grown is None else grown)
+        return _whole(point) if grown is None else point.grown(None, grown)
     value = point.value or 0.0
-    return replace(point, kind=Kind.GROWTH, value=value - before.value if value >= before.value else value)
+    return point.grown(value - before.value if value >= before.value else value, None)
