@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test lint format otelcol bench bench-ingest bench-sdk bench-detect eval screenshots clean
+.PHONY: help install demo drill test lint format otelcol bench bench-ingest bench-sdk bench-detect bench-recorder kill-test eval screenshots clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ test: lint ## lint, then every test; ARGS="tests/cli -k scorecard" for some
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
 	else $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" && $(BIN)/python -m pytest -m slow; fi
 
+kill-test: $(VENV)/.dev ## kill -9 a collector under load, twenty times, and count exactly
+	@PARAMEDIC_KILLS=20 $(BIN)/python -m pytest tests/test_collector_killed.py $(ARGS)
+
 lint: $(VENV)/.dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -77,7 +80,7 @@ otelcol: $(BIN)/python ## build the OpenTelemetry Collector that tests and bench
 bench: bench-ingest bench-sdk bench-detect ## all three benchmarks
 
 bench-ingest: otelcol
-bench-ingest bench-sdk bench-detect: $(VENV)/.dev ## one benchmark: a table, and build/bench/NAME.json
+bench-ingest bench-sdk bench-detect bench-recorder: $(VENV)/.dev ## one benchmark: a table, and build/bench/NAME.json
 	@if [ -f benchmarks/$(subst -,_,$@).py ]; then $(BIN)/python benchmarks/$(subst -,_,$@).py $(ARGS); \
 	else echo "make: benchmarks/$(subst -,_,$@).py is not part of this version; nothing was measured" >&2; exit 1; fi
 
