@@ -22,21 +22,13 @@ import zlib
 from pathlib import Path
 
 import pyarrow as pa
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from paramedic_collector.bus import InProcessBus
 from paramedic_collector.config.model import CollectorConfig, Pipeline, Receiver, Server
-from paramedic_collector.counters import Counters
-from paramedic_collector.decode import parse
-from paramedic_collector.facts import Tables
-from paramedic_collector.intake import Taken
-from paramedic_collector.join import Join
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
 from paramedic_collector.receive.addresses import Endpoint
-from paramedic_collector.record.segments import Frame, Place
-from paramedic_collector.redact import Redactor
-from paramedic_collector.windower import Windower
+from paramedic_collector.warm_up import warm_up
 from paramedic_collector.windows import Resume
 
 _SIZES = struct.Struct("<III")  # bytes of the JSON, bytes of the tables, CRC of both
@@ -151,20 +143,8 @@ def say(something):
     sys.stdout.flush()
 
 
-def warm_up():
-    """Compile what is compiled at its first use once for all lives."""
-    spans = ExportTraceServiceRequest()
-    spans.resource_spans.add().scope_spans.add().spans.add(trace_id=bytes(16), span_id=bytes(8), name="a@b.example")
-    redacted = Redactor().redact(Signal.TRACES, spans.SerializeToString())
-    tables, counters = Tables(limit=9, keep_s=9.0, clock=time.monotonic), Counters()
-    windower = Windower("warm", tables, Join(tables, wait_s=0.0), counters, wait_s=0.0)
-    parsed = parse(Signal.TRACES, redacted.payload)
-    windower.take([Taken(parsed, Place("", 0, 1), 0, Frame(0.0, Signal.TRACES, parsed.trace_keys, b""))], 1.0)
-    windower.give(2.0)
-
-
 def main(folder):
-    warm_up()
+    warm_up()  # once for all lives
     child = 0
     for line in sys.stdin:
         command, *ports = line.split()

@@ -25,8 +25,9 @@ from paramedic_cli.ports import free_port
 from paramedic_cli.processes import ChildProcess, warded
 from paramedic_cli.settings import environment_of
 from paramedic_collector.bus import InProcessBus
+from paramedic_collector.forward.tls import TlsError
 from paramedic_collector.main import Collector
-from paramedic_collector.receive.addresses import AddressInUse, Endpoint
+from paramedic_collector.receive.addresses import CannotServe, Endpoint
 from paramedic_collector.record.recorder import RecorderBusy
 from paramedic_dashboard.launch import command
 from paramedic_detector.main import Detector
@@ -62,7 +63,7 @@ class Assembly:
             self.collector = Collector(self._config, bus, settings.data_dir)
             self.detector = Detector(settings, bus, self.collector.recorder)
             self.collector.resume = self.detector.applied(self.collector.name)
-        except (StartError, RecorderBusy) as error:
+        except (StartError, RecorderBusy, TlsError) as error:
             raise UserError(*str(error).split("\n")) from None
         self.first_token = None if known else self.detector.operator_token
         self.dashboard: KeptChild | None = None
@@ -81,7 +82,7 @@ class Assembly:
             self.collector.start()
             dashboard_url = self._start_dashboard() if self._with_dashboard else ""
             httpx.get(f"{self.detector.api_url}/healthz", timeout=ANSWER_S, trust_env=False)
-        except (StartError, AddressInUse) as error:
+        except (StartError, CannotServe) as error:
             self._stack.close()
             raise UserError(str(error)) from None
         except BaseException:

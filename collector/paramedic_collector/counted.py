@@ -11,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -61,12 +60,12 @@ class Counted:
     def _processed(self, place: Place, frame: Frame, size: int, now: float) -> Taken | None:
         try:
             requests = [_REQUESTS[frame.signal].FromString(frame.payload())]
-        except DecodeError:
-            log.error("%s at %d is no %s request; it is in no window", place.segment, place.start, frame.signal)
+            for step in self._processors[frame.signal]:
+                requests = [after for before in requests for after in step.process(frame.signal, before, now)]
+            return _taken(place, frame, [one.SerializeToString() for one in requests], size)
+        except Exception:  # one payload must not take the others along
+            log.exception("%s at %d could not be processed; it is in no window", place.segment, place.start)
             return None
-        for step in self._processors[frame.signal]:
-            requests = [after for before in requests for after in step.process(frame.signal, before, now)]
-        return _taken(place, frame, [one.SerializeToString() for one in requests], size)
 
 
 def _taken(place: Place, frame: Frame, payloads: Sequence[bytes], size: int) -> Taken | None:

@@ -6,6 +6,7 @@ HTTP 4318 --+       |
                     +--queue--> FoldThread: Windower --every 0.5 s--> Bus
 """
 
+import contextlib
 import json
 import socket
 import time
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from paramedic_collector.bus import Bus
+from paramedic_collector.bus import Bus, InProcessBus
 from paramedic_collector.config.model import CollectorConfig
 from paramedic_collector.counted import Counted
 from paramedic_collector.counters import Counters
@@ -29,6 +30,7 @@ from paramedic_collector.receive.http_app import Page
 from paramedic_collector.record.recorder import Limits, Recorder
 from paramedic_collector.record.replay import Past
 from paramedic_collector.redact import Redactor
+from paramedic_collector.warm_up import warm_up
 from paramedic_collector.windower import Windower
 from paramedic_collector.windows import Resume
 
@@ -47,7 +49,8 @@ class Collector:
         bus: Where window batches go.
         data_dir: The flight recorder's folder is made in it.
         clock: Unix seconds.
-        name: What its batches call it; the same after a restart.
+        name: What its batches call it. By default that of the host on which `data_dir` was first used: a container
+            may get another name each time, and its consumer must know it again.
         resume: How far the consumer of its windows had come; None when it knows nothing.
         replay_s: For a consumer that knows nothing, the age up to which recorded telemetry is folded.
         series_limit: Most series a family; more share one overflow series.
@@ -71,7 +74,7 @@ class Collector:
         limits: Limits | None = None,
     ) -> None:
         self.addresses: dict[str, Endpoint] = {}  # once started, as they really are: "grpc", "http", "health"
-        self.name = name or socket.gethostname()
+        self.name = name or _name_in(Path(data_dir))
         self.resume = resume  # may be set until `start`
         self._config, self._clock, self._replay_s = config, clock, replay_s
         self._counters = Counters()
@@ -88,7 +91,7 @@ class Collector:
         self._forwarder = Forwarder(config.pipelines, self.recorder, self._counters, clock=clock)
         self._receivers = receivers_of(config, self.intake, self._pages(), self._health_page(), self._counters)
         self._started_at = clock()
-        self._add_gauges(tables, join)
+        self._add_gauges(tables, join, bus)
 
     @property
     def counters(self) -> dict[str, float]:
@@ -106,6 +109,7 @@ class Collector:
         Raises:
             AddressInUse: A port is taken; the message names it. Nothing is left running.
         """
+        warm_up()
         self._windower.resume(self.resume or Resume())
         self._fold.start(self._past())
         try:
@@ -154,10 +158,12 @@ class Collector:
         uptime = f"{max(self._clock() - self._started_at, 0.0):.3f}s"
         return status[0], json.dumps({"status": status[1], "upSince": since, "uptime": uptime})
 
-    def _add_gauges(self, tables: Tables, join: Join) -> None:
+    def _add_gauges(self, tables: Tables, join: Join, bus: Bus) -> None:
         recorder, gauge = self.recorder, self._counters.gauge
         gauge("otelcol_exporter_queue_size", "Bytes that wait for the fold.", lambda: self.intake.queued_bytes)
         gauge("otelcol_exporter_queue_capacity", "Most bytes that may wait.", lambda: self._config.memory_bytes // 2)
+        if isinstance(bus, InProcessBus):
+            gauge("paramedic_bus_dropped_batches", "Windows lost to a slow detector.", lambda: bus.dropped)
         gauge("paramedic_join_bytes", "Spans and children that wait for each other.", lambda: join.kept_bytes)
         gauge("paramedic_join_evicted", "Children whose parent did not come in time.", lambda: join.evicted)
         gauge("paramedic_self_time_unknown", "Spans without a self-time, for that reason.", lambda: join.unknown)
@@ -172,3 +178,15 @@ class Collector:
         gauge("paramedic_duplicate_requests", "Requests sent again and not counted again.", lambda: recorder.duplicates)
         gauge("paramedic_replayed_frames", "Requests of an earlier run that were folded at the start.",
               lambda: self._fold.replayed_frames)  # fmt: skip
+
+
+def _name_in(data_dir: Path) -> str:
+    """The collector's name in its folder; the host's when there is none yet."""
+    path, name = data_dir / "collector-name", socket.gethostname()
+    try:
+        return path.read_text().strip() or name
+    except OSError:
+        with contextlib.suppress(OSError):  # a disk that refuses writes is the recorder's to tell
+            data_dir.mkdir(parents=True, exist_ok=True)
+            path.write_text(name + "\n")
+        return name

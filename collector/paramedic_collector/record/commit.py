@@ -49,14 +49,15 @@ class Digests:
 class _Waiting:
     frame: Frame
     then: Then | None
-    kept: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=threading.Event)
+    kept: bool = False
 
 
 class Committer:
     """Safe to share between threads.
 
     Args:
-        keep: Puts frames on disk, or where they go when that fails; called by one thread. Never raises.
+        keep: Puts frames on disk, or where they go when that fails; called by one thread.
         digests: What earlier runs kept.
     """
 
@@ -91,7 +92,9 @@ class Committer:
                 self.duplicates += 1
             else:
                 mine = self._enqueue(_Waiting(frame, then))
-        mine.kept.wait()
+        mine.done.wait()
+        if not mine.kept:
+            raise RecorderClosed("the flight recorder failed; its log says why")
         return not again
 
     def close(self) -> None:
@@ -117,18 +120,28 @@ class Committer:
                 together, self._waiting = self._waiting, []
             if not together:
                 return
-            self._commit(together)
+            try:
+                self._commit(together)
+            except Exception:  # the thread must not end: whoever appends would wait for ever
+                log.exception("%d frames could not be recorded", len(together))
+            self._let_go(together)
 
     def _commit(self, together: list[_Waiting]) -> None:
         places = self._keep([one.frame for one in together])
         with self._arrived:
             for one in together:
-                self._coming.pop(one.frame.digest, None)
                 self._digests.add(one.frame.digest, one.frame.at)
+                one.kept = True
         for one, place in zip(together, places, strict=True):
             try:
                 if one.then is not None:
                     one.then(place)
             except Exception:
                 log.exception("a frame was recorded and could not be handed on")
-            one.kept.set()
+
+    def _let_go(self, together: list[_Waiting]) -> None:
+        with self._arrived:
+            for one in together:
+                self._coming.pop(one.frame.digest, None)
+        for one in together:
+            one.done.set()
