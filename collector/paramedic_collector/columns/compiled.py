@@ -49,9 +49,15 @@ def compiled(function: Function) -> Function:
     return made
 
 
+def inner(function: Function) -> Function:
+    """A part of compiled functions, which Python itself does not call."""
+    made: Function = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return made
+
+
 def inlined(function: Function) -> Function:
-    """The function as a part of the compiled functions that call it: a call costs more than a short loop."""
-    made: Function = numba.njit(inline="always")(function)
+    """An inner function without the cost of a call, which with arrays is that of a short loop."""
+    made: Function = numba.njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return made
 
 

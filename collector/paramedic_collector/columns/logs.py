@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from paramedic_collector.columns.compiled import compiled, word_at
+from paramedic_collector.columns.compiled import compiled, inner, word_at
 from paramedic_collector.columns.spans import RESOURCE_COLUMNS, Table, count_of, id_of, resource_of, value_of
 from paramedic_collector.columns.wire import BROKEN, Bytes, content, skipped, varint
 
@@ -51,7 +51,7 @@ def _request(payload: Bytes, out: Table, resources: Table) -> bool:
     return True
 
 
-@compiled
+@inner
 def _records(payload: Bytes, at: int, end: int, out: Table, row: int, resource: int) -> int:
     """Fill one row after the other with the records of a ResourceLogs; gives the next row, or BROKEN."""
     while at < end:
@@ -73,7 +73,7 @@ def _records(payload: Bytes, at: int, end: int, out: Table, row: int, resource: 
     return row
 
 
-@compiled
+@inner
 def _record(payload: Bytes, at: int, end: int, out: Table, row: int) -> bool:
     while at < end:
         tag, at = varint(payload, at, end)
@@ -97,7 +97,7 @@ def _record(payload: Bytes, at: int, end: int, out: Table, row: int) -> bool:
     return True
 
 
-@compiled
+@inner
 def _field(payload: Bytes, tag: int, at: int, end: int, out: Table, row: int) -> bool:
     """A field of a record that has a length."""
     if tag == 42:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_collector.columns.compiled import compiled
+from paramedic_collector.columns.compiled import compiled, inner
 
 Ints = NDArray[np.int64]
 UNKNOWN: Final = -1
@@ -69,7 +69,7 @@ def _insert_all(table: Ints, old: Ints) -> None:
             _insert(table, old[at, 0], old[at, 1])
 
 
-@compiled
+@inner
 def _scattered(mark: int) -> int:
     """Spreads marks that differ in few bits."""
     return np.int64(np.uint64(mark) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20))

@@ -6,7 +6,7 @@ number_rows([[7, 1], [8, 1], [7, 1]]) -> [0, 1, 0], [0, 1]
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_collector.columns.compiled import compiled
+from paramedic_collector.columns.compiled import compiled, inner
 
 Ints = NDArray[np.int64]
 
@@ -40,7 +40,7 @@ def number_rows(keys: Ints) -> tuple[Ints, Ints]:
     return numbers, first[:count].copy()
 
 
-@compiled
+@inner
 def _same(keys: Ints, a: int, b: int) -> bool:
     column = 0
     while column < keys.shape[1] and keys[a, column] == keys[b, column]:

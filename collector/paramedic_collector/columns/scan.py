@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_collector.columns.compiled import compiled
+from paramedic_collector.columns.compiled import compiled, inner
 from paramedic_collector.columns.wire import BROKEN, Bytes, content, hash_of, skipped, varint
 from paramedic_collector.otlp import Signal
 
@@ -63,8 +63,8 @@ _ROOTS: Final = {signal: _NUMBER[signal.value] for signal in Signal}
 def _schema_table() -> NDArray[np.int64]:
     table = np.zeros((len(_NUMBER) + 1, _FIELDS), np.int64)
     for name, fields in _SCHEMA.items():
-        for field, inner in fields.items():
-            table[_NUMBER[name], field] = _NUMBER[inner]
+        for field, inside in fields.items():
+            table[_NUMBER[name], field] = _NUMBER[inside]
     return table
 
 
@@ -197,7 +197,7 @@ def key_place(payload: Bytes, at: int, end: int) -> tuple[int, int]:
     return start, stop
 
 
-@compiled
+@inner
 def _known(payload: Bytes, at: int, end: int, keys: Table) -> tuple[int, int]:
     """FINE, STARRED or 0 for the key of a KeyValue, BROKEN with the message; and where to go on behind a known key."""
     start, stop = key_place(payload, at, end)
@@ -212,7 +212,7 @@ def _known(payload: Bytes, at: int, end: int, keys: Table) -> tuple[int, int]:
     return 0, at
 
 
-@compiled
+@inner
 def _look(payload: Bytes, at: int, end: int) -> int:
     """SUSPECT when there may be something personal or secret, ODD_BYTES when there is more than ASCII."""
     if end - at < _SHORT and not _may_hold(payload, at, end):
@@ -243,7 +243,7 @@ def _look(payload: Bytes, at: int, end: int) -> int:
     return what
 
 
-@compiled
+@inner
 def _may_hold(payload: Bytes, at: int, end: int) -> bool:
     """False for a short text that can hold no address, number or secret, in one addition a byte."""
     weight = 0
@@ -252,7 +252,7 @@ def _may_hold(payload: Bytes, at: int, end: int) -> bool:
     return weight >= 8
 
 
-@compiled
+@inner
 def _ends_prefix(payload: Bytes, place: int) -> bool:
     """Whether the byte at `place`, the third of its text or a later one, ends what a secret may begin with."""
     byte, one, two = payload[place], payload[place - 1], payload[place - 2]
@@ -271,7 +271,7 @@ def _ends_prefix(payload: Bytes, place: int) -> bool:
     return byte == 122 and one == 73 and two == 65  # AIza
 
 
-@compiled
+@inner
 def _is_assigned(payload: Bytes, start: int, place: int) -> bool:
     """Whether a key, token, secret or password stands before the "=" or ":" at `place`, perhaps in quotes."""
     before = place - 1
@@ -285,6 +285,6 @@ def _is_assigned(payload: Bytes, start: int, place: int) -> bool:
     )
 
 
-@compiled
+@inner
 def _is_quote(byte: int) -> bool:
     return byte == 34 or byte == 39 or byte == 92 or byte == 32

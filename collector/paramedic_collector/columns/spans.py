@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_collector.columns.compiled import compiled, inlined, word_at
+from paramedic_collector.columns.compiled import compiled, inlined, inner, word_at
 from paramedic_collector.columns.keys import (
     NUMBERS,
     NUMBERS_FROM,
@@ -75,7 +75,7 @@ def count_of(payload: Bytes) -> tuple[int, int]:
     return spans, resources
 
 
-@compiled
+@inner
 def _count_in_resource(payload: Bytes, at: int, end: int) -> int:
     spans = 0
     while at < end:
@@ -93,7 +93,7 @@ def _count_in_resource(payload: Bytes, at: int, end: int) -> int:
     return spans
 
 
-@compiled
+@inner
 def _count_in_scope(payload: Bytes, at: int, end: int) -> int:
     spans = 0
     while at < end:
@@ -126,7 +126,7 @@ def _request(payload: Bytes, out: Table, resources: Table) -> bool:
     return True
 
 
-@compiled
+@inner
 def resource_of(payload: Bytes, at: int, end: int, out: Table, row: int, ranks: Table) -> bool:
     ranks[:] = _NO_RANK
     while at < end:
@@ -140,7 +140,7 @@ def resource_of(payload: Bytes, at: int, end: int, out: Table, row: int, ranks: 
     return True
 
 
-@compiled
+@inner
 def _spans(payload: Bytes, at: int, end: int, out: Table, row: int, resource: int, ranks: Table) -> int:
     """Fill one row after the other with the spans of a ResourceSpans; gives the next row, or BROKEN."""
     while at < end:
@@ -163,7 +163,7 @@ def _spans(payload: Bytes, at: int, end: int, out: Table, row: int, resource: in
     return row
 
 
-@compiled
+@inner
 def _span(payload: Bytes, at: int, end: int, ranks: Table, out: Table, row: int) -> bool:
     while at < end:
         tag, at = varint(payload, at, end)
@@ -209,7 +209,7 @@ def _field(payload: Bytes, tag: int, at: int, end: int, ranks: Table, out: Table
     return True
 
 
-@compiled
+@inner
 def id_of(payload: Bytes, at: int, end: int) -> int:
     """The first 8 bytes as the number whose hex digits they are, filled with zeros where there are fewer."""
     word = np.uint64(0)
@@ -218,7 +218,7 @@ def id_of(payload: Bytes, at: int, end: int) -> int:
     return np.int64(word)
 
 
-@compiled
+@inner
 def _status(payload: Bytes, at: int, end: int) -> int:
     code = np.int64(0)
     while at < end:
@@ -232,7 +232,7 @@ def _status(payload: Bytes, at: int, end: int) -> int:
     return max(code, np.int64(0))
 
 
-@compiled
+@inner
 def _attributes(payload: Bytes, at: int, end: int, wanted: int, whose: int, ranks: Table, out: Table, row: int) -> bool:
     """The attributes of a resource or an event, which are its fields with the tag `wanted`."""
     while at < end:
@@ -340,7 +340,7 @@ def value_of(payload: Bytes, at: int, end: int) -> tuple[int, int, int]:
     return kind, first, last
 
 
-@compiled
+@inner
 def _first_text(payload: Bytes, at: int, end: int) -> tuple[int, int, int]:
     """The first element of an ArrayValue, when it is a text."""
     for _ in range(2):  # the element, and the text in it: both are fields 1

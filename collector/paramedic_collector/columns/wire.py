@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_collector.columns.compiled import compiled, inlined, word_at
+from paramedic_collector.columns.compiled import compiled, inlined, inner, word_at
 
 Bytes = NDArray[np.uint8]
 BROKEN: Final = -1
@@ -28,7 +28,7 @@ def varint(payload: Bytes, at: int, end: int) -> tuple[int, int]:
     return _long_varint(payload, at, end)
 
 
-@compiled
+@inner
 def _long_varint(payload: Bytes, at: int, end: int) -> tuple[int, int]:
     value, shift = np.int64(0), 0
     while at < end and shift < 70:
@@ -42,7 +42,7 @@ def _long_varint(payload: Bytes, at: int, end: int) -> tuple[int, int]:
     return np.int64(0), np.int64(BROKEN)
 
 
-@compiled
+@inner
 def content(payload: Bytes, at: int, end: int) -> tuple[int, int]:
     """Where the content of a length-delimited field begins and ends; the end is BROKEN when it lies behind `end`."""
     size, at = varint(payload, at, end)
@@ -51,7 +51,7 @@ def content(payload: Bytes, at: int, end: int) -> tuple[int, int]:
     return at, at + size
 
 
-@compiled
+@inner
 def skipped(payload: Bytes, tag: int, at: int, end: int) -> int:
     """Where the field after `tag` ends; BROKEN when it does not, or is no field that OTLP may have."""
     kind = tag & 7
