@@ -10,6 +10,7 @@ import pytest
 from collector_kit import T0
 from fuzz_kit import GOOD, REQUESTS, examples, payloads, spoiled
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from paramedic_collector.record.segments import Place
 from paramedic_collector.redact import Redactor
 from paramedic_collector.windower import Windower
 
+GROUP = 3  # a wire type
 FIELDS = {
     Signal.TRACES: ("resource_spans", "scope_spans", "spans"),
     Signal.METRICS: ("resource_metrics", "scope_metrics", "metrics"),
@@ -41,12 +43,22 @@ def official(signal, body):
 
 
 def items_of(signal, message):
-    resources = getattr(
-        message, {"traces": "resource_spans", "metrics": "resource_metrics", "logs": "resource_logs"}[signal]
-    )
-    scopes = {"traces": "scope_spans", "metrics": "scope_metrics", "logs": "scope_logs"}[signal]
-    items = {"traces": "spans", "metrics": "metrics", "logs": "log_records"}[signal]
-    return sum(len(getattr(scope, items)) for one in resources for scope in getattr(one, scopes))
+    """Spans, log records, or points of metrics."""
+    resources, scopes, items = FIELDS[signal]
+    found = [
+        one for of in getattr(message, resources) for scope in getattr(of, scopes) for one in getattr(scope, items)
+    ]
+    if signal is not Signal.METRICS:
+        return len(found)
+    return sum(len(getattr(one, kind).data_points) for one in found if (kind := one.WhichOneof("data")))
+
+
+def has_group(message):
+    """Whether there is a group in it, a kind of field that protobuf gave up in 2001: we refuse it, nobody sends it."""
+    if any(field.wire_type == GROUP for field in UnknownFieldSet(message)):
+        return True
+    inside = [value for field, value in message.ListFields() if field.type == field.TYPE_MESSAGE]
+    return any(has_group(one) for value in inside for one in ([value] if hasattr(value, "ListFields") else value))
 
 
 def parsed_or_none(signal, body):
@@ -80,7 +92,7 @@ def test_spoiled_payloads_are_refused_or_folded_as_the_official_parser_reads_the
     @given(body=payloads(signal))
     def check(body):
         message, parsed = official(signal, body), parsed_or_none(signal, body)
-        if message is not None:
+        if message is not None and not has_group(message):
             assert parsed is not None, "the official parser takes it"
             assert parsed.items == items_of(signal, message)
         if parsed is not None:
@@ -100,7 +112,7 @@ def test_redacting_a_spoiled_payload_never_fails_and_never_makes_it_another(sign
         try:
             redacted = redactor.redact(signal, body).payload
         except Undecodable:
-            assert message is None
+            assert message is None or has_group(message)
             return
         if message is not None:
             assert items_of(signal, official(signal, redacted)) == items_of(signal, message)
