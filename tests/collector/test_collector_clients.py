@@ -4,8 +4,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from certificates_kit import make_certificates
 from clients_kit import TOKEN, clients
-from forward_kit import make_certificates
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetrics

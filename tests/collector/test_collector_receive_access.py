@@ -4,7 +4,7 @@ import ssl
 
 import grpc
 import pytest
-from forward_kit import make_certificates
+from certificates_kit import make_certificates
 from google.rpc.status_pb2 import Status
 from receive_kit import FREE, JSON, export, post, receiving
 
