@@ -16,7 +16,7 @@ from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.receive.grpc import GrpcReceiver
 from paramedic_collector.receive.http import HttpReceiver
 from paramedic_collector.receive.http_app import App, Page
-from paramedic_collector.receive.http_connection import Patience
+from paramedic_collector.receive.patience import Patience
 from paramedic_collector.receive.room import Room
 
 PROTOBUF = "application/x-protobuf"

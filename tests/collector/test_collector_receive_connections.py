@@ -9,7 +9,7 @@ from forward_kit import until
 from receive_kit import LIMIT, PROTOBUF, Talk, export, head, post, receiving
 
 from paramedic_collector.receive import http as http_module
-from paramedic_collector.receive.http_connection import Patience
+from paramedic_collector.receive.patience import Patience
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HEALTH = head(method="GET", path="/healthz")

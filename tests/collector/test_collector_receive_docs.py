@@ -9,7 +9,7 @@ from receive_kit import receiving
 
 from paramedic_collector.config.load import load
 from paramedic_collector.otlp import Signal
-from paramedic_collector.receive.http_connection import Patience
+from paramedic_collector.receive.patience import Patience
 
 PAGE = (ROOT / "docs" / "how-to" / "send-telemetry.md").read_text()
 

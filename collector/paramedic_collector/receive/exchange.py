@@ -1,7 +1,10 @@
 """A request over HTTP and, in time, its answer: values that the connection and the app pass to each other."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
+
+import httptools
 
 from paramedic_collector.otlp import Signal
 from paramedic_collector.receive.answers import Headers, Response
@@ -71,3 +74,11 @@ class Exchange:
         self.parts.clear()
         self.post = None
         self.share.end()
+
+
+def path_of(target: bytes) -> str:
+    """Of "/v1/traces?x=1" or "http://host/v1/traces", as a proxy may send it: "/v1/traces"."""
+    if not target.startswith(b"/"):
+        with suppress(httptools.HttpParserInvalidURLError):  # then there is no page of that name
+            target = httptools.parse_url(target).path or b"/"
+    return target.partition(b"?")[0].decode("latin-1")

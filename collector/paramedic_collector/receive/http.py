@@ -18,7 +18,8 @@ from typing import Final
 from paramedic_collector.config.model import Server
 from paramedic_collector.receive.addresses import Endpoint, close_all, listen
 from paramedic_collector.receive.http_app import App
-from paramedic_collector.receive.http_connection import BUFFER_BYTES, Connection, Patience
+from paramedic_collector.receive.http_connection import BUFFER_BYTES, Connection
+from paramedic_collector.receive.patience import Patience
 from paramedic_collector.receive.tls import http_context
 
 _WORKERS: Final = 8

@@ -11,16 +11,16 @@ import asyncio
 import logging
 from collections import deque
 from concurrent.futures import Executor
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Final
 
 import httptools
 
 from paramedic_collector.receive.answers import CLOSE, Rejected, Response
-from paramedic_collector.receive.exchange import WANTED, Exchange, Head, Post
+from paramedic_collector.receive.exchange import WANTED, Exchange, Head, Post, path_of
 from paramedic_collector.receive.http_app import App
+from paramedic_collector.receive.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +28,6 @@ BUFFER_BYTES: Final = 1 << 16
 _OVERHEAD_BYTES: Final = BUFFER_BYTES + (1 << 16)  # most that a message may have besides its body
 _SMALL_CHUNKS: Final = 8  # a chunk of one byte comes with five others
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a sender may take, in seconds."""
-
-    head_s: float = 10.0  # for the first part of a request, from its first byte or from the connection's begin
-    body_s: float = 10.0  # for the body, and for reading an answer
-    idle_s: float = 75.0  # between two requests: more than the usual minute between two exports of metrics
-    linger_s: float = 2.0  # for reading why its body is not wanted, before the connection is cut
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -306,11 +296,3 @@ class Connection(asyncio.BufferedProtocol):
 
     def _wait(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
-
-
-def path_of(target: bytes) -> str:
-    """Of "/v1/traces?x=1" or "http://host/v1/traces", as a proxy may send it: "/v1/traces"."""
-    if not target.startswith(b"/"):
-        with suppress(httptools.HttpParserInvalidURLError):  # then there is no page of that name
-            target = httptools.parse_url(target).path or b"/"
-    return target.partition(b"?")[0].decode("latin-1")
