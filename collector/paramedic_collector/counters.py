@@ -1,6 +1,6 @@
 """What the collector counts of itself, in the names that the OpenTelemetry Collector uses where it has one.
 
-counters.add(ACCEPTED, 512, signal="traces", transport="http");  text() -> Prometheus text format
+counters.add(ACCEPTED[Signal.TRACES], 512, transport="http");  text() -> Prometheus text format
 """
 
 import threading
@@ -11,7 +11,7 @@ from typing import Final
 from paramedic_collector.otlp import Signal
 
 ITEMS: Final = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
-ACCEPTED: Final = "otelcol_receiver_accepted_items"  # spans, metrics, log records
+ACCEPTED: Final = {signal: f"otelcol_receiver_accepted_{items}" for signal, items in ITEMS.items()}
 REFUSED_REQUESTS: Final = "otelcol_receiver_refused_requests"  # by reason
 LATE: Final = "paramedic_late_spans"  # counted in a window that had been given out before
 OUT_OF_RANGE: Final = "paramedic_out_of_range_items"  # too old or in the future: recorded, in no window
@@ -26,7 +26,7 @@ SEND_FAILED: Final = {signal: f"otelcol_exporter_send_failed_{items}" for signal
 EXPORT_RETRIES: Final = "paramedic_exporter_retries"  # tries that failed and were repeated
 
 _HELP: Final = {
-    ACCEPTED: "Spans, metrics and log records that were acknowledged.",
+    **dict.fromkeys(ACCEPTED.values(), "Items that were acknowledged; a request that came again counts once."),
     REFUSED_REQUESTS: "Requests that were not acknowledged, by reason.",
     LATE: "Spans that came after their window had been given out; counted in a later batch.",
     OUT_OF_RANGE: "Items whose time is too far from now; recorded, but in no window.",

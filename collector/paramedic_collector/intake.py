@@ -128,7 +128,7 @@ class Intake:
                 with self._ready:
                     self._held_bytes -= size
         if waits:
-            self._counters.add(count.ACCEPTED, parsed.items, signal=signal, transport=transport)
+            self._counters.add(count.ACCEPTED[signal], parsed.items, transport=transport)
             self._counters.add(count.REDACTED, redacted.values)
         return Answer(Reply.ACCEPTED)
 

@@ -268,7 +268,7 @@ def test_it_tells_about_itself(served):
     assert post(served, None, "/healthz", method="GET").text == b"ok\n"
     assert post(served, None, "/readyz", method="GET").status == 200
     text = post(served, None, "/metrics", method="GET").text.decode()
-    assert 'otelcol_receiver_accepted_items_total{signal="traces",transport="grpc"}' in text
+    assert 'otelcol_receiver_accepted_spans_total{transport="grpc"}' in text
     assert "# TYPE otelcol_exporter_queue_size gauge" in text
 
 
