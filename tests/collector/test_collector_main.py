@@ -1,20 +1,24 @@
 """The collector as a whole: from acknowledged payloads to window batches."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 
 from collector_kit import NANO, T0, Made, config_of, naive_windows, payload, plain_windows, random_spans, rows
 
 from paramedic_collector.bus import InProcessBus
+from paramedic_collector.config.model import Pipeline
 from paramedic_collector.counters import LATE, OUT_OF_RANGE
 from paramedic_collector.intake import Reply
 from paramedic_collector.main import Collector
 from paramedic_collector.merge import merge_all
 from paramedic_collector.otlp import Signal
+from paramedic_collector.receive.addresses import Endpoint
 
 QUIET = config_of()  # payloads are handed to the intake
 
@@ -94,6 +98,75 @@ def test_nothing_personal_reaches_the_disk_or_a_window(tmp_path):
     assert span.attributes == {"to": "*" * len("ann@example.com")}
     with_disk.stop()
     assert collector.counters["paramedic_redacted_values"] == 2
+
+
+class WithoutDecoys:
+    """A processor as a pipeline has them: spans called "decoy" go no further."""
+
+    name = "filter/test"
+
+    def process(self, signal, request, now):
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                kept = [span for span in scope.spans if span.name != "decoy"]
+                del scope.spans[:]
+                scope.spans.extend(kept)
+        return [request]
+
+    def due(self, now):
+        return []
+
+    def alone(self):
+        return self
+
+
+class Broken(WithoutDecoys):
+    def process(self, signal, request, now):
+        if any(span.name == "bad" for span in request.resource_spans[0].scope_spans[0].spans):
+            raise RuntimeError("on purpose")
+        return [request]
+
+
+def with_processor(processor):
+    return replace(config_of(), pipelines=(Pipeline("traces", Signal.TRACES, (processor,), windows=True),))
+
+
+def test_processors_change_what_is_counted_and_not_what_is_recorded(tmp_path):
+    spans = Made(), Made(name="decoy", span=b"\x09" * 8)
+    collector, batches = collected(tmp_path, [payload(*spans)], T0 + 1.0, with_processor(WithoutDecoys()))
+    assert [row["operation"] for row in rows(batches, "op") if row["count"]] == ["llm.primary"]
+    (recorded,) = collector.recorder.traces([Made().trace.hex()]).values()
+    assert {span.name for span in recorded} == {"llm.primary", "decoy"}
+
+
+def test_a_payload_that_a_processor_fails_on_takes_no_other_along(tmp_path):
+    bodies = [payload(Made(name=name, trace=name.encode().ljust(16, b"t"))) for name in ("good", "bad", "also")]
+    _, batches = collected(tmp_path, bodies, T0 + 1.0, with_processor(Broken()))
+    assert {row["operation"] for row in rows(batches, "op") if row["count"]} == {"good", "also"}
+
+
+def test_the_health_endpoint_speaks_as_the_collectors_health_check_does(tmp_path):
+    config = replace(config_of(http=Endpoint("localhost", 0)), health=Endpoint("localhost", 0), health_path="/up")
+    collector = Collector(config, InProcessBus(), tmp_path)
+    collector.start()
+    try:
+        url = f"http://localhost:{collector.addresses['health'].port}/up"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            said = json.load(answer)
+    finally:
+        collector.stop()
+    assert said["status"] == "Server available"
+    assert said["upSince"].endswith("Z")
+    assert said["uptime"].endswith("s")
+
+
+def test_a_collector_keeps_its_name_when_the_host_gets_another(tmp_path, monkeypatch):
+    first = Collector(config_of(), InProcessBus(), tmp_path)
+    first.stop()
+    monkeypatch.setattr("socket.gethostname", lambda: "another-host")
+    second = Collector(config_of(), InProcessBus(), tmp_path)
+    second.stop()
+    assert second.name == first.name != "another-host"
 
 
 CHILD = """
