@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test lint format otelcol bench bench-ingest bench-sdk bench-detect bench-recorder kill-test eval screenshots clean
+.PHONY: help install demo drill test fuzz lint format otelcol bench bench-ingest bench-sdk bench-detect bench-recorder kill-test eval screenshots clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ lint: $(VENV)/.dev ## ruff and mypy --strict
 format: $(VENV)/.dev ## let ruff put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+fuzz: $(VENV)/.dev ## whatever bytes against the collector; ARGS="60" for sixty times as many as in the tests
+	@PARAMEDIC_FUZZ_TIMES=$(or $(ARGS),20) $(BIN)/python -m pytest -q --timeout 3600 tests/collector/test_collector_fuzz.py tests/collector/test_collector_fuzz_live.py
 
 otelcol: $(BIN)/python ## build the OpenTelemetry Collector that tests and bench-ingest compare with, into build/otelcol
 	@deploy/otelcol/build.sh $(BIN)/python

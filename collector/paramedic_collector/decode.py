@@ -99,19 +99,13 @@ def parse(signal: Signal, payload: bytes) -> Parsed:
 
 def joined(parsed: Sequence[Parsed]) -> Rows:
     """The rows of payloads of one signal, in their order."""
-    tables, resources, begins, theirs = [], [], [], 0
-    row = 0
-    for one in parsed:
-        column = RESOURCE if one.signal is Signal.TRACES else logs.RESOURCE
-        table = one.rows
-        if theirs:
-            table = table.copy()
-            table[:, column] += theirs
-        tables.append(table)
-        resources.append(one.resources)
-        begins.append(row)
-        row, theirs = row + len(table), theirs + len(one.resources)
-    return Rows(np.concatenate(tables), np.concatenate(resources), [one.payload for one in parsed], np.array(begins))
+    column = RESOURCE if parsed[0].signal is Signal.TRACES else logs.RESOURCE
+    sizes = np.array([len(one.rows) for one in parsed])
+    resources = np.array([len(one.resources) for one in parsed])
+    table = np.concatenate([one.rows for one in parsed])
+    table[:, column] += np.repeat(np.cumsum(resources) - resources, sizes)
+    theirs = np.concatenate([one.resources for one in parsed])
+    return Rows(table, theirs, [one.payload for one in parsed], np.cumsum(sizes) - sizes)
 
 
 def _metrics(payload: bytes) -> Parsed:

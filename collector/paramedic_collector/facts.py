@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from paramedic.contract import attributes as contract
@@ -33,7 +34,7 @@ from paramedic_collector.columns.spans import (
 )
 from paramedic_collector.columns.wire import hash_of_text
 from paramedic_collector.decode import Rows
-from paramedic_collector.interner import EMPTY, Interner
+from paramedic_collector.interner import EMPTY, Interner, KeyColumns
 from paramedic_collector.prices import Prices
 from paramedic_collector.sketch import Flags, Floats, Ints, billionths, group
 from paramedic_collector.windows import KEYS
@@ -101,9 +102,15 @@ class Tables:
             for family, key in KEYS.items()
         }
 
+        self._columns = {family: KeyColumns(table, len(KEYS[family])) for family, table in self.series.items()}
+
     @property
     def overflows(self) -> int:
         return self.names.overflows + sum(table.overflows for table in self.series.values())
+
+    def names_of(self, family: str, series: Ints) -> list[pa.Array]:
+        """The key columns of series, by their numbers."""
+        return self._columns[family].take(series)
 
     def series_of(self, family: str, *parts: Ints) -> Ints:
         """The series numbers of key columns that are given as numbers of names."""

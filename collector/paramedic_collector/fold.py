@@ -1,6 +1,6 @@
 """Facts of spans to windows: one row for each series and second, without a loop over spans.
 
-    FACT array --group by (ts, series)--> counts, errors, histograms, exemplars --> RecordBatch a family
+    FACT array --group by (ts, series)--> counts, errors, histograms, exemplars --> Part of each family
 
 Refused calls were not made: they count in `refused` and nowhere else.
 """
@@ -13,19 +13,19 @@ import pyarrow as pa
 from paramedic_collector import sketch
 from paramedic_collector.facts import NOWHERE, Facts, Tables
 from paramedic_collector.interner import EMPTY, Interner
+from paramedic_collector.parts import Columns, Part, nothing
 from paramedic_collector.sketch import NANO, Flags, Ints
-from paramedic_collector.windows import COUNTS, EXEMPLAR, KEYS, SCHEMAS
+from paramedic_collector.windows import COUNTS, EXEMPLAR
 
-Columns = dict[str, pa.Array]
 _SERIES_OF_SPANS: Final = ("op", "edge", "callee")
 
 
-def fold_spans(facts: Facts, tables: Tables) -> list[pa.RecordBatch]:
+def fold_spans(facts: Facts, tables: Tables) -> list[Part]:
     """The windows of every family that spans have."""
-    return [batch for family in _SERIES_OF_SPANS if (batch := fold_family(family, facts, tables)).num_rows]
+    return [part for family in _SERIES_OF_SPANS if len(part := fold_family(family, facts, tables))]
 
 
-def fold_family(family: str, facts: Facts, tables: Tables) -> pa.RecordBatch:
+def fold_family(family: str, facts: Facts, tables: Tables) -> Part:
     """The windows of "op", "edge" or "callee"; spans that have no series of it are left out."""
     inside = facts[family] != NOWHERE
     facts = facts if inside.all() else facts[inside]
@@ -33,38 +33,14 @@ def fold_family(family: str, facts: Facts, tables: Tables) -> pa.RecordBatch:
     columns = _calls(facts, row, len(first), tables.names)
     if family == "op":
         columns |= _amounts(facts, row, len(first))
-    return assemble(family, facts["ts"][first], facts[family][first], columns, tables)
+    return Part(family, facts["ts"][first], facts[family][first], columns)
 
 
-def fold_histogram(family: str, name: str, ts: Ints, series: Ints, value_ns: Ints, tables: Tables) -> pa.RecordBatch:
+def fold_histogram(family: str, name: str, ts: Ints, series: Ints, value_ns: Ints) -> Part:
     """Windows that hold nothing but the histogram `name`: what the join found out later."""
     row, first = sketch.group(ts, series)
     columns = {name: sketch.histograms(row, value_ns, len(first), null_when_empty=True)}
-    return assemble(family, ts[first], series[first], columns, tables)
-
-
-def assemble(family: str, ts: Ints, series: Ints, values: Columns, tables: Tables) -> pa.RecordBatch:
-    """A record batch of the family's schema; the value columns that are not given hold nothing."""
-    schema, table = SCHEMAS[family], tables.series[family]
-    keys = [table[one] for one in series.tolist()]
-    columns: Columns = {"ts": pa.array(ts), **values}
-    for place, name in enumerate(KEYS[family]):
-        columns[name] = pa.array([key[place] for key in keys], pa.string())
-    rows = len(ts)
-    arrays = [columns[field.name] if field.name in columns else nothing(field, rows) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def nothing(field: pa.Field, rows: int) -> pa.Array:
-    """`rows` times the value that changes nothing when it is merged with another."""
-    if field.name == "duration":
-        return sketch.histograms(np.empty(0, np.int64), np.empty(0, np.int64), rows, null_when_empty=False)
-    if field.name in ("in_flight", "oldest_s", "example") or pa.types.is_struct(field.type):
-        return pa.nulls(rows, field.type)
-    if pa.types.is_list(field.type):
-        empty = pa.array([], field.type.value_type)
-        return pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), empty).cast(field.type)
-    return pa.array(np.zeros(rows), pa.float64()).cast(field.type)
+    return Part(family, ts[first], series[first], columns)
 
 
 def _calls(facts: Facts, row: Ints, rows: int, names: Interner[str]) -> Columns:

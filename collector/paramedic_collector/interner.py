@@ -43,9 +43,15 @@ class Interner(Generic[Name]):
         self._free: list[int] = []
         self._swept_at = clock()
         self._marks = Marks()
+        self.given_again = 0  # times that a number was given to another name
 
     def __len__(self) -> int:
         return len(self._numbers) - 2
+
+    @property
+    def size(self) -> int:
+        """Numbers that were ever given; all of them have a name."""
+        return len(self._names)
 
     def __getitem__(self, number: int) -> Name:
         return self._names[number]
@@ -97,6 +103,7 @@ class Interner(Generic[Name]):
     def _add(self, name: Name, now: float) -> int:
         if self._free:
             number = self._free.pop()
+            self.given_again += 1
             self._names[number] = name
         else:
             number = len(self._names)
@@ -116,6 +123,27 @@ class Interner(Generic[Name]):
             del self._numbers[self._names[number]]
             self._used_at[number] = np.inf
             self._free.append(number)
+
+
+class KeyColumns:
+    """The names of a table of series keys as Arrow columns, made once and added to."""
+
+    def __init__(self, table: Interner[tuple[str, ...]], width: int) -> None:
+        self._table, self._width = table, width
+        self._columns = [pa.array([], pa.string())] * width
+        self._given_again = 0
+
+    def take(self, numbers: NDArray[np.int64]) -> list[pa.Array]:
+        """The key columns of `numbers`."""
+        if self._table.given_again != self._given_again:
+            self._columns, self._given_again = [pa.array([], pa.string())] * self._width, self._table.given_again
+        known, wanted = len(self._columns[0]), int(numbers.max(initial=-1)) + 1
+        if wanted > known:
+            new = [self._table[number] for number in range(known, self._table.size)]
+            for place, column in enumerate(self._columns):
+                self._columns[place] = pa.concat_arrays([column, pa.array([key[place] for key in new], pa.string())])
+        which = pa.array(numbers)
+        return [column.take(which) for column in self._columns]
 
 
 def intern_column(table: Interner[str], column: pa.Array) -> NDArray[np.int64]:

@@ -12,7 +12,6 @@ evicted is not known, and not guessed. Times come in as arguments; used by one t
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from paramedic_collector import facts as fact
@@ -20,6 +19,7 @@ from paramedic_collector.columns.rows import places_of, union_lengths
 from paramedic_collector.facts import FACT, NOWHERE, Facts, Tables
 from paramedic_collector.fold import fold_family, fold_histogram
 from paramedic_collector.interner import EMPTY
+from paramedic_collector.parts import Part
 from paramedic_collector.sketch import Ints, add_up
 
 CHILD: Final = np.dtype(
@@ -44,7 +44,7 @@ class Join:
     ) -> None:
         self.evicted = 0  # children whose parent did not come in time, or for whom there was no room
         self.unknown = 0  # parents whose self-time is not known
-        self._tables, self._wait_s, self._keep_s, self._limit_bytes = tables, wait_s, keep_s, limit_bytes
+        self.tables, self._wait_s, self._keep_s, self._limit_bytes = tables, wait_s, keep_s, limit_bytes
         self._waiting: list[tuple[float, Facts]] = []  # when they came, oldest first
         self._children: list[Children] = []
         self._lost = np.empty(0, np.uint64)
@@ -68,7 +68,7 @@ class Join:
         children["server"], children["came"] = facts["kind"][born] == fact.SERVER, now
         self._children.append(children)
 
-    def close(self, now: float) -> list[pa.RecordBatch]:
+    def close(self, now: float) -> list[Part]:
         """The windows of the parents whose time is up."""
         due = self._take_due(now)
         children, owner = self._take_children(due)
@@ -78,7 +78,7 @@ class Join:
         known = places_of(_marks(due["self"]), _marks(self._lost)) < 0
         self.unknown += int((~known).sum())
         found = self._self_times(due, known, owner, children) + self._gaps(due, owner, children)
-        return [batch for batch in found if batch.num_rows]
+        return [part for part in found if len(part)]
 
     def _take_due(self, now: float) -> Facts:
         count = sum(came <= now - self._wait_s for came, _ in self._waiting)
@@ -105,26 +105,24 @@ class Join:
         self._lost = np.concatenate((self._lost, np.unique(pool["parent"][~alive])))[-_MOST_LOST:]
         self._children = [pool[alive]]
 
-    def _self_times(
-        self, due: Facts, known: NDArray[np.bool_], owner: Ints, children: Children
-    ) -> list[pa.RecordBatch]:
+    def _self_times(self, due: Facts, known: NDArray[np.bool_], owner: Ints, children: Children) -> list[Part]:
         spent = due["end"] - due["start"] - covered(due, owner, children)
         which = known & due["made"]
         ts, series = due["ts"][which], due["op"][which]
-        return [fold_histogram("op", "self_time", ts, series, spent[which], self._tables)]
+        return [fold_histogram("op", "self_time", ts, series, spent[which])]
 
-    def _gaps(self, due: Facts, owner: Ints, children: Children) -> list[pa.RecordBatch]:
+    def _gaps(self, due: Facts, owner: Ints, children: Children) -> list[Part]:
         served = children["server"] & (due["kind"][owner] == fact.CLIENT)
         owner, servers = owner[served], children[served]
         has_server = np.zeros(len(due), bool)
         has_server[owner] = True
         gap = due["end"] - due["start"] - add_up(owner, servers["end"] - servers["start"], len(due))
         late = self._name_callees(due, owner, servers)
-        found = [fold_family(family, late, self._tables) for family in ("edge", "callee")]
+        found = [fold_family(family, late, self.tables) for family in ("edge", "callee")]
         for family in ("edge", "callee"):
             which = has_server & (due[family] != NOWHERE)
             ts, series = due["ts"][which], due[family][which]
-            found.append(fold_histogram(family, "gap", ts, series, np.maximum(gap[which], 0), self._tables))
+            found.append(fold_histogram(family, "gap", ts, series, np.maximum(gap[which], 0)))
         return found
 
     def _name_callees(self, due: Facts, owner: Ints, servers: Children) -> Facts:
@@ -133,7 +131,7 @@ class Join:
         peer[owner] = servers["service"]
         nameless = (due["edge"] == NOWHERE) & (peer != EMPTY) & (peer != due["service"])
         late: Facts = due[nameless]
-        fact.set_callee(late, peer[nameless], self._tables)
+        fact.set_callee(late, peer[nameless], self.tables)
         due[nameless] = late
         return late
 

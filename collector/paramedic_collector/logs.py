@@ -28,8 +28,8 @@ from paramedic_collector.columns.logs import (
 from paramedic_collector.columns.spans import TEXTS_FROM
 from paramedic_collector.decode import Rows
 from paramedic_collector.facts import Tables
-from paramedic_collector.fold import assemble
 from paramedic_collector.interner import intern_column
+from paramedic_collector.parts import Part
 
 _LONGEST: Final = 240  # characters of a body that are looked at
 _TRACE_IDS: Final = 4  # kept per window
@@ -52,7 +52,7 @@ def template_of(bodies: pa.StringArray) -> pa.StringArray:
     return pc.utf8_trim_whitespace(masked)
 
 
-def fold_logs(logs: Rows, tables: Tables) -> pa.RecordBatch:
+def fold_logs(logs: Rows, tables: Tables) -> Part:
     """The windows of the family log."""
     body = _texts(logs, BODY, or_else=EVENT_NAME)
     encoded = body.dictionary_encode()  # the same line often comes many times
@@ -71,7 +71,7 @@ def fold_logs(logs: Rows, tables: Tables) -> pa.RecordBatch:
         "example": _examples(body, row, len(first)),
         "trace_ids": _trace_ids(logs, row, len(first)),
     }
-    return assemble("log", ts[first], series[first], columns, tables)
+    return Part("log", ts[first], series[first], columns)
 
 
 def seconds_of(logs: Rows) -> sketch.Ints:

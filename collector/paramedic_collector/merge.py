@@ -42,7 +42,11 @@ def merge_all(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     family = families.pop()
     together = pa.concat_batches(list(batches))
     row, first = _rows(together, family)
-    merged = [_merge_column(together, field, row, first) for field in SCHEMAS[family]]
+    of_first, merged = pa.array(first), []
+    for field in SCHEMAS[family]:
+        column = together.column(field.name)
+        is_key = field.name == "ts" or field.name in KEYS[family]
+        merged.append(column.take(of_first) if is_key else merge_column(column, field, row, len(first)))
     return pa.RecordBatch.from_arrays(merged, schema=SCHEMAS[family])
 
 
@@ -65,16 +69,14 @@ def _ranks(texts: pa.StringArray) -> Ints:
     return ranks
 
 
-def _merge_column(batch: pa.RecordBatch, field: pa.Field, row: Ints, first: Ints) -> pa.Array:
-    column, rows = batch.column(field.name), len(first)
+def merge_column(column: pa.Array, field: pa.Field, row: Ints, rows: int) -> pa.Array:
+    """The values of one column of windows, merged by row; every row has at least one."""
     if field.name in _BY_NAME:
         return _BY_NAME[field.name](column, row, rows)
     if field.type == HISTOGRAM:
         return _histograms(column, row, rows)
     if field.type == COUNTS:
         return _counts(column, row, rows)
-    if field.name == "ts" or field.type == pa.string():
-        return column.take(pa.array(first))
     return pa.array(sketch.add_up(row, np.asarray(column.fill_null(0)), rows))
 
 

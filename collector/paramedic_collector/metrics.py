@@ -20,12 +20,12 @@ from paramedic_collector import counters as count
 from paramedic_collector.columns.keys import PEERS
 from paramedic_collector.counters import Counters
 from paramedic_collector.facts import Tables
-from paramedic_collector.fold import assemble
 from paramedic_collector.metrics_names import COUNTED_PLAINLY, Names
 from paramedic_collector.metrics_points import Kind, Point
 from paramedic_collector.metrics_points import points_of as points_of
 from paramedic_collector.metrics_spans import fold_span_metrics, is_of_spans, service_of
 from paramedic_collector.metrics_totals import Totals
+from paramedic_collector.parts import Part
 from paramedic_collector.windows import HISTOGRAM
 
 SPANS_KEEP_S: Final = 120  # how long after its last span a service's span metrics are ignored
@@ -48,7 +48,7 @@ class MetricFold:
     """
 
     def __init__(self, tables: Tables, counters: Counters | None = None) -> None:
-        self._tables, self._counters = tables, counters or Counters()
+        self.tables, self._counters = tables, counters or Counters()
         self._totals, self._names = Totals(), Names()
         self._in_flight: dict[tuple[str, int], tuple[int, float]] = {}  # said last, and for which second
         self._spans_at: dict[str, float] = {}  # by service: when its last span came
@@ -61,7 +61,7 @@ class MetricFold:
         """
         self._spans_at |= dict.fromkeys(services, now)
 
-    def fold(self, points: Iterable[Point], now: float) -> list[pa.RecordBatch]:
+    def fold(self, points: Iterable[Point], now: float) -> list[Part]:
         """The windows of the families gauge, op, edge and callee.
 
         Args:
@@ -73,9 +73,9 @@ class MetricFold:
         of_spans = [point for point in news if is_of_spans(point)]
         rows = [row for point in news if not is_of_spans(point) for row in self._rows(point)]
         guards = [point for point in news if point.metric in _GUARDS]
-        batches = [self._gauges(rows), *(self._guards(family, guards) for family in ("edge", "callee"))]
-        batches += fold_span_metrics(self._without_spans(of_spans, now), self._tables)
-        return [batch for batch in batches if batch.num_rows]
+        parts = [self._gauges(rows), *(self._guards(family, guards) for family in ("edge", "callee"))]
+        parts += fold_span_metrics(self._without_spans(of_spans, now), self.tables)
+        return [part for part in parts if len(part)]
 
     def _news(self, point: Point) -> Point | None:
         return self._totals.news(point) if point.kind is Kind.TOTAL else point
@@ -100,15 +100,15 @@ class MetricFold:
         if error and values.count:
             yield _Row(point.ts, _series(point, f"{name}.errors", error), values.count)
 
-    def _gauges(self, rows: list[_Row]) -> pa.RecordBatch:
-        series = self._tables.series["gauge"].intern([row.series for row in rows])
+    def _gauges(self, rows: list[_Row]) -> Part:
+        series = self.tables.series["gauge"].intern([row.series for row in rows])
         values = pa.array([float(row.value) for row in rows], pa.float64())
         columns = {
             "count": pa.array([1] * len(rows), pa.int64()),
             **dict.fromkeys(("sum", "min", "max"), values),
             "distribution": pa.array([row.distribution for row in rows], HISTOGRAM),
         }
-        return assemble("gauge", np.array([row.ts for row in rows], np.int64), series, columns, self._tables)
+        return Part("gauge", np.array([row.ts for row in rows], np.int64), series, columns)
 
     def _without_spans(self, points: list[Point], now: float) -> list[Point]:
         """The points of services none of whose spans came here lately."""
@@ -119,7 +119,7 @@ class MetricFold:
         self._counters.add(count.SPAN_METRICS_IGNORED, len(points) - len(wanted))
         return wanted
 
-    def _guards(self, family: str, points: list[Point]) -> pa.RecordBatch:
+    def _guards(self, family: str, points: list[Point]) -> Part:
         in_flight: dict[tuple[int, tuple[str, ...]], float | None] = {}
         oldest: dict[tuple[int, tuple[str, ...]], float | None] = {}
         for point in points:
@@ -134,12 +134,12 @@ class MetricFold:
                 in_flight[row] = (in_flight[row] or 0) + self._more_in_flight(family, point)
             else:
                 oldest[row] = max(oldest[row] or 0.0, point.value or 0.0)
-        series = self._tables.series[family].intern([key for _, key in in_flight])
+        series = self.tables.series[family].intern([key for _, key in in_flight])
         columns = {
             "in_flight": pa.array([None if one is None else round(one) for one in in_flight.values()], pa.int64()),
             "oldest_s": pa.array(list(oldest.values()), pa.float64()),
         }
-        return assemble(family, np.array([ts for ts, _ in in_flight], np.int64), series, columns, self._tables)
+        return Part(family, np.array([ts for ts, _ in in_flight], np.int64), series, columns)
 
     def _more_in_flight(self, family: str, point: Point) -> float:
         """In-flight calls less what the same guard already said for this second: rows are added up later."""

@@ -16,8 +16,8 @@ import pyarrow as pa
 from paramedic.contract import attributes as contract
 from paramedic_collector.columns.keys import MODELS, PEERS, SERVICE, STATUS_CODES, VERSION
 from paramedic_collector.facts import KINDS, Tables
-from paramedic_collector.fold import assemble
 from paramedic_collector.metrics_points import SECONDS_OF, Point
+from paramedic_collector.parts import Part
 from paramedic_collector.windows import COUNTS, HISTOGRAM, SCALE
 
 CALLS: Final = ("calls", "calls_total")
@@ -39,7 +39,7 @@ def service_of(point: Point) -> str:
     return str(point.attributes.get(SERVICE) or point.source.service)
 
 
-def fold_span_metrics(points: Iterable[Point], tables: Tables) -> list[pa.RecordBatch]:
+def fold_span_metrics(points: Iterable[Point], tables: Tables) -> list[Part]:
     """Windows of what came since the last points; one row a point, for the merge to add up."""
     rows: dict[str, list[tuple[int, tuple[str, ...], int, list[dict[str, Any]], Any]]] = {}
     for point in points:
@@ -52,14 +52,14 @@ def fold_span_metrics(points: Iterable[Point], tables: Tables) -> list[pa.Record
 
 def _batch(
     family: str, rows: list[tuple[int, tuple[str, ...], int, list[dict[str, Any]], Any]], tables: Tables
-) -> pa.RecordBatch:
+) -> Part:
     ts, keys, counts, errors, durations = zip(*rows, strict=True)
     columns = {
         "count": pa.array(counts, pa.int64()),
         "errors": pa.array(errors, COUNTS),
         "duration": pa.array(durations, HISTOGRAM),
     }
-    return assemble(family, np.array(ts, np.int64), tables.series[family].intern(keys), columns, tables)
+    return Part(family, np.array(ts, np.int64), tables.series[family].intern(keys), columns)
 
 
 def _calls(point: Point) -> tuple[int, list[dict[str, Any]], dict[str, Any] | None]:

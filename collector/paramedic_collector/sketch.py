@@ -20,6 +20,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 NANO = 1_000_000_000
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 def billionths(values: Floats) -> Ints:
@@ -122,13 +123,12 @@ class Exemplars:
         """The best EXEMPLARS of each row: by rank, then the longest, then by ids; each span once."""
         best = self._best(rows)
         row = self.row[best]
-        ids = np.column_stack((self.trace_id[best], self.span_id[best])).astype(">u8").tobytes().hex()
         columns = [
-            pa.array([ids[at : at + 32] for at in range(0, len(ids), 48)], pa.string()),
-            pa.array([ids[at + 32 : at + 48] for at in range(0, len(ids), 48)], pa.string()),
+            hex_texts(self.trace_id[best]),
+            hex_texts(self.span_id[best][:, None]),
             pa.array(self.rank[best].astype(np.int8)),
             pa.array(self.duration_ns[best] / NANO),
-            pa.array([self.names[note] for note in self.note[best].tolist()], pa.string()),
+            pa.array(self.names, pa.string()).take(pa.array(self.note[best])),
         ]
         chosen = pa.StructArray.from_arrays(columns, fields=list(EXEMPLAR))
         return pa.ListArray.from_arrays(_offsets(row, rows), chosen)
@@ -151,6 +151,14 @@ class Exemplars:
         new = np.ones(len(at), bool)
         new[1:] = (keys[1:] != keys[:-1]).any(axis=1)
         return new
+
+
+def hex_texts(ids: NDArray[np.uint64]) -> pa.StringArray:
+    """(n, k) ids as the hex digits of their k numbers."""
+    raw = np.frombuffer(ids.astype(">u8").tobytes(), np.uint8)
+    digits = _HEX[np.column_stack((raw >> 4, raw & 15)).ravel()]
+    offsets = np.arange(len(ids) + 1, dtype=np.int32) * 16 * ids.shape[1]
+    return pa.StringArray.from_buffers(len(ids), pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
 def _offsets(row: Ints, rows: int) -> pa.Array:

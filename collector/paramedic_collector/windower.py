@@ -16,7 +16,6 @@ from itertools import groupby
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from paramedic_collector import counters as count
 from paramedic_collector.counters import Counters
@@ -27,9 +26,9 @@ from paramedic_collector.hints import Hints
 from paramedic_collector.intake import Taken
 from paramedic_collector.join import Join
 from paramedic_collector.logs import fold_logs, seconds_of
-from paramedic_collector.merge import family_of, merge_all
 from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
+from paramedic_collector.parts import Part, whole
 from paramedic_collector.record.segments import Place
 from paramedic_collector.windows import Position, Resume, WindowBatch
 
@@ -38,8 +37,7 @@ log = logging.getLogger(__name__)
 OLDEST_S = 900  # items that ended longer ago are in no window
 NEWEST_S = 60  # nor those that will end later than this: their sender's clock is wrong
 SETTLED_S = 2  # a second is believed complete this long after it began
-_GATHER_S: Final = 0.2  # payloads wait this long, or until there are so many items, to be folded together
-_GATHER_ITEMS: Final = 20_000
+_GATHER_ITEMS: Final = 20_000  # payloads wait for the next batch, or until there are so many spans, to be folded
 
 
 class Windower:
@@ -57,12 +55,11 @@ class Windower:
         self._joined: Position = ("", 0)
         self._unjoined: deque[tuple[float, Position]] = deque()  # when frames came, and up to where they go
         self._metrics, self._hints = MetricFold(tables, counters), Hints()
-        self._partial: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+        self._partial: dict[str, list[Part]] = defaultdict(list)
         self._place: Place | None = None
         self._gathered: list[Parsed] = []  # taken and not folded
-        self._gathered_since = 0.0
         self._sequence, self._watermark, self._late = 0, 0, 0
-        self._folds: dict[Signal, Callable[[list[Parsed], float], Iterable[pa.RecordBatch]]] = {
+        self._folds: dict[Signal, Callable[[list[Parsed], float], Iterable[Part]]] = {
             Signal.TRACES: self._spans,
             Signal.METRICS: self._points,
             Signal.LOGS: self._records,
@@ -106,7 +103,7 @@ class Windower:
         while self._unjoined and self._unjoined[0][0] <= now - self._wait_s:
             self._joined = self._unjoined.popleft()[1]
         partial, self._partial = self._partial, defaultdict(list)
-        tables = {family: merge_all(batches) for family, batches in partial.items()}
+        tables = {family: whole(parts, self._tables) for family, parts in partial.items()}
         watermark = max(self._watermark, int(now) - SETTLED_S)
         if not tables and watermark == self._watermark:
             return []
@@ -133,11 +130,8 @@ class Windower:
         first, last = taken[0].place, taken[-1].place
         start = self._place.start if self._place is not None else first.start
         self._place = Place(last.segment, start, last.end)
-        if not self._gathered:
-            self._gathered_since = now
         self._gathered += [one.parsed for one in taken]
-        items = sum(one.items for one in self._gathered)
-        if items >= _GATHER_ITEMS or now - self._gathered_since >= _GATHER_S:
+        if sum(one.items for one in self._gathered) >= _GATHER_ITEMS:
             self._fold(now)
 
     def _fold(self, now: float) -> None:
@@ -176,7 +170,7 @@ class Windower:
             log.exception("a payload of %s could not be folded; it is in the flight recorder", signal)
             self._counters.add(count.FOLD_FAILURES, signal=signal)
 
-    def _spans(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
+    def _spans(self, parsed: list[Parsed], now: float) -> Iterable[Part]:
         facts = self._facts(parsed, now)
         found = fold_spans(facts, self._tables)
         self._join.add(facts, now)
@@ -192,13 +186,13 @@ class Windower:
         self._metrics.saw_spans((self._tables.names[one] for one in np.unique(inside["service"]).tolist()), now)
         return inside
 
-    def _points(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
+    def _points(self, parsed: list[Parsed], now: float) -> Iterable[Part]:
         points = list(points_of(one.message for one in parsed if one.message is not None))
         self._hints.see_points(points, now)
         inside = self._in_range(np.array([point.ts for point in points], np.int64), Signal.METRICS, now)
         return self._metrics.fold([point for point, good in zip(points, inside, strict=True) if good], now)
 
-    def _records(self, parsed: list[Parsed], now: float) -> Iterable[pa.RecordBatch]:
+    def _records(self, parsed: list[Parsed], now: float) -> Iterable[Part]:
         records = joined(parsed)
         inside = self._in_range(seconds_of(records), Signal.LOGS, now)
         return [fold_logs(records.select(inside), self._tables)]
@@ -219,7 +213,7 @@ class Windower:
         self._counters.add(count.OUT_OF_RANGE, int((~inside).sum()), signal=signal)
         return inside
 
-    def _keep(self, batches: Iterable[pa.RecordBatch]) -> None:
-        for batch in batches:
-            if batch.num_rows:
-                self._partial[family_of(batch)].append(batch)
+    def _keep(self, parts: Iterable[Part]) -> None:
+        for part in parts:
+            if len(part):
+                self._partial[part.family].append(part)

@@ -18,8 +18,10 @@ from paramedic_collector.bus import InProcessBus
 from paramedic_collector.config.model import CollectorConfig, DebugExporter, Pipeline, Receiver, Server
 from paramedic_collector.decode import joined, parse
 from paramedic_collector.facts import Tables, facts_of
+from paramedic_collector.fold import fold_family
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
+from paramedic_collector.parts import whole
 from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.windows import KEYS, SCALE
 
@@ -296,3 +298,13 @@ def running(folder: Path, **options) -> tuple[Collector, InProcessBus]:
 
 def rows(batches, family):
     return [row for batch in batches if family in batch.tables for row in batch.tables[family].to_pylist()]
+
+
+def batches(parts, tables):
+    """What folding gave, as record batches."""
+    return [whole([part], tables) for part in parts if len(part)]
+
+
+def folded(family, spans, tables):
+    """The windows of spans."""
+    return whole([fold_family(family, facts(spans, tables), tables)], tables)

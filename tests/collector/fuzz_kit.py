@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from paramedic_collector.otlp import Signal
 
 # `make fuzz` sets it; a second is worth about 100 examples of the cheap tests.
-SECONDS = float(os.environ.get("PARAMEDIC_FUZZ_SECONDS", "0"))
+TIMES = float(os.environ.get("PARAMEDIC_FUZZ_TIMES", "0"))
 REQUESTS = {
     Signal.TRACES: ExportTraceServiceRequest,
     Signal.METRICS: ExportMetricsServiceRequest,
@@ -23,8 +23,8 @@ REQUESTS = {
 def examples(quick):
     """Settings of a fuzz test: `quick` examples with `make test`, many with `make fuzz`."""
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
-    most = int(quick + quick * SECONDS)
-    return settings(max_examples=most, deadline=None, suppress_health_check=slow, derandomize=not SECONDS)
+    most = int(quick + quick * TIMES)
+    return settings(max_examples=most, deadline=None, suppress_health_check=slow, derandomize=not TIMES)
 
 
 def _spans():

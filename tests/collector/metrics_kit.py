@@ -1,12 +1,12 @@
 """Metrics made by hand, and a collector's memory of them that gives its windows as plain rows."""
 
-from collector_kit import NANO, T0, new_tables, pairs
+from collector_kit import NANO, T0, batches, new_tables, pairs
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from paramedic_collector.counters import Counters
-from paramedic_collector.merge import family_of, merge_all
 from paramedic_collector.metrics import MetricFold, points_of
+from paramedic_collector.parts import whole
 
 TEMPORALITY = {"delta": 1, "cumulative": 2, "updown": 2}
 
@@ -72,12 +72,16 @@ class Folded:
     """One collector's memory of metrics; gives rows as dicts."""
 
     def __init__(self):
-        self.counters = Counters()
-        self.fold = MetricFold(new_tables(), self.counters)
+        self.counters, self.tables = Counters(), new_tables()
+        self.fold = MetricFold(self.tables, self.counters)
 
     def __call__(self, *messages, family="gauge", now=T0):
-        batches = [one for one in self.fold.fold(points_of(messages), now) if family_of(one) == family]
-        return merge_all(batches).to_pylist() if batches else []
+        parts = [one for one in self.fold.fold(points_of(messages), now) if one.family == family]
+        return whole(parts, self.tables).to_pylist() if parts else []
+
+    def batches(self, *messages):
+        """Record batches of all families."""
+        return batches(self.fold.fold(points_of(messages), T0), self.tables)
 
     def sums(self, *metrics, **options):
         """Of metrics of one message: what each series grew by, or its level."""

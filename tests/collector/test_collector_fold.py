@@ -1,18 +1,29 @@
 """Spans become windows: compared with a plain reading of the contract, span by span."""
 
 import pytest
-from collector_kit import T0, Made, facts, naive_windows, new_tables, payload, plain_windows, random_spans
+from collector_kit import (
+    T0,
+    Made,
+    batches,
+    facts,
+    folded,
+    naive_windows,
+    new_tables,
+    payload,
+    plain_windows,
+    random_spans,
+)
 
 from paramedic_collector.decode import Undecodable, joined, parse
 from paramedic_collector.facts import facts_of
-from paramedic_collector.fold import fold_family, fold_spans
+from paramedic_collector.fold import fold_spans
 from paramedic_collector.otlp import Signal
 from paramedic_collector.windows import SCHEMAS
 
 
 def window(family, *spans):
     tables = new_tables()
-    (row,) = fold_family(family, facts(spans, tables), tables).to_pylist()
+    (row,) = folded(family, spans, tables).to_pylist()
     return row
 
 
@@ -20,7 +31,7 @@ def window(family, *spans):
 @pytest.mark.parametrize("seed", range(5))
 def test_windows_are_what_a_plain_reading_of_the_contract_gives(family, seed):
     spans, tables = random_spans(seed), new_tables()
-    batch = fold_family(family, facts(spans, tables), tables)
+    batch = folded(family, spans, tables)
     batch.validate(full=True)
     naive = naive_windows(family, spans)
     if family != "op":
@@ -32,7 +43,7 @@ def test_windows_are_what_a_plain_reading_of_the_contract_gives(family, seed):
 
 def test_every_batch_has_the_shared_schema():
     tables = new_tables()
-    for batch in fold_spans(facts(random_spans(1), tables), tables):
+    for batch in batches(fold_spans(facts(random_spans(1), tables), tables), tables):
         family = batch.schema.metadata[b"family"].decode()
         assert batch.schema.equals(SCHEMAS[family], check_metadata=True)
 
@@ -59,7 +70,7 @@ def test_old_and_new_genai_names_land_in_the_same_series():
 def test_a_server_span_names_no_callee_even_with_an_address():
     tables = new_tables()
     spans = [Made(kind="server", attributes={"server.address": "me"})]
-    assert fold_family("edge", facts(spans, tables), tables).num_rows == 0
+    assert folded("edge", spans, tables).num_rows == 0
 
 
 def test_a_status_code_given_as_text_is_an_error_type_too():
@@ -88,7 +99,7 @@ def test_a_span_that_ends_before_it_starts_took_no_time():
 def test_too_many_series_share_an_overflow_series_and_are_counted():
     tables = new_tables(limit=10)
     spans = [Made(name=f"op-{n}", span=n.to_bytes(8, "big")) for n in range(1, 31)]
-    found = fold_family("op", facts(spans, tables), tables).to_pylist()
+    found = folded("op", spans, tables).to_pylist()
     assert len(found) == 11
     (overflow,) = [row for row in found if row["operation"] == "_overflow"]
     assert (overflow["service"], overflow["count"]) == ("_overflow", 20)
@@ -99,8 +110,8 @@ def test_many_small_payloads_fold_like_one_large_one():
     spans = random_spans(5, 60)
     tables = new_tables()
     parsed = [parse(Signal.TRACES, payload(*spans[at : at + 7])) for at in range(0, 60, 7)]
-    apart = fold_spans(facts_of(joined(parsed), tables), tables)
-    together = fold_spans(facts(spans, tables), tables)
+    apart = batches(fold_spans(facts_of(joined(parsed), tables), tables), tables)
+    together = batches(fold_spans(facts(spans, tables), tables), tables)
     assert [plain_windows("op", one) for one in apart[:1]] == [plain_windows("op", one) for one in together[:1]]
 
 

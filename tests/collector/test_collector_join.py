@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 import pytest
-from collector_kit import NANO, T0, Made, facts, new_tables
+from collector_kit import NANO, T0, Made, batches, facts, new_tables
 
 from paramedic_collector.facts import FACT
 from paramedic_collector.join import CHILD, Join, covered
@@ -43,8 +43,12 @@ def joined(*groups, **options):
     for group in groups:
         join.add(facts(group, tables), now)
         now += 0.5
-        found += join.close(now)
-    return join, found + join.close(now + 1.0)
+        found += closed(join, now)
+    return join, found + closed(join, now + 1.0)
+
+
+def closed(join, now):
+    return batches(join.close(now), join.tables)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +80,7 @@ def test_nothing_is_said_while_a_child_may_still_come():
     join = Join(tables)
     join.add(facts(tree((10, 20)), tables), 100.0)
     assert join.close(100.9) == []
-    assert self_times(join.close(101.0)) == [0.08]
+    assert self_times(closed(join, 101.0)) == [0.08]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -130,7 +134,7 @@ def test_children_that_waited_too_long_are_counted_and_their_parents_self_time_i
     join.close(121.0)
     assert join.evicted == 1
     join.add(facts([root, Made(name="other", span=b"\x09" * 8)], tables), 122.0)
-    found = join.close(124.0)
+    found = closed(join, 124.0)
     assert self_times(found) == []
     assert self_times(found, "other") == [0.1]
     assert join.unknown == 1

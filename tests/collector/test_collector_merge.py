@@ -5,18 +5,16 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from collector_kit import T0, facts, naive_bucket, new_tables, random_spans
+from collector_kit import T0, folded, naive_bucket, new_tables, random_spans
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paramedic_collector.fold import fold_family
 from paramedic_collector.merge import merge, merge_all
 from paramedic_collector.windows import SCHEMAS
 
 
-def folded(spans, family="op"):
-    tables = new_tables()
-    return fold_family(family, facts(spans, tables), tables)
+def windows_of(spans, family="op"):
+    return folded(family, spans, new_tables())
 
 
 def rows(batch):
@@ -30,17 +28,17 @@ def rows(batch):
 def test_however_spans_are_split_and_ordered_the_windows_are_the_same(seed, cuts, family):
     spans = random_spans(seed, 60)
     edges = [0, *sorted(cuts), 60]
-    pieces = [folded(spans[a:b], family) for a, b in pairwise(edges) if b > a]
+    pieces = [windows_of(spans[a:b], family) for a, b in pairwise(edges) if b > a]
     random.Random(seed).shuffle(pieces)
     merged = merge_all(pieces)
     merged.validate(full=True)
-    assert rows(merged) == rows(merge_all([folded(spans, family)]))
+    assert rows(merged) == rows(merge_all([windows_of(spans, family)]))
 
 
 @settings(max_examples=12, deadline=None)
 @given(seeds=st.tuples(*[st.integers(0, 10_000)] * 3))
 def test_merging_is_associative_and_commutative(seeds):
-    a, b, c = (folded(random_spans(seed, 25)) for seed in seeds)
+    a, b, c = (windows_of(random_spans(seed, 25)) for seed in seeds)
     assert merge(merge(a, b), c).equals(merge(a, merge(b, c)))
     assert merge(a, b).equals(merge(b, a))
 
@@ -103,6 +101,6 @@ def test_the_best_exemplars_survive_and_none_comes_twice():
 
 def test_windows_of_different_families_are_refused():
     with pytest.raises(ValueError, match="one family"):
-        merge(folded(random_spans(1, 20), "op"), folded(random_spans(1, 20), "edge"))
+        merge(windows_of(random_spans(1, 20), "op"), windows_of(random_spans(1, 20), "edge"))
     with pytest.raises(ValueError, match="one family"):
         merge_all([])

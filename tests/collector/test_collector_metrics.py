@@ -18,6 +18,7 @@ from paramedic_collector.merge import family_of, merge, merge_all
 from paramedic_collector.metrics import points_of
 from paramedic_collector.metrics_totals import Totals
 from paramedic_collector.otlp import Signal
+from paramedic_collector.parts import whole
 
 GUARD = {"paramedic.guard": "llm.primary", "service.peer.name": "aurora", "paramedic.peer.zone": ""}
 IN_FLIGHT, OLDEST = "paramedic.calls.in_flight", "paramedic.calls.oldest"
@@ -205,9 +206,8 @@ def gauge_windows(seed):
         histogram("wait", [1, dice.randrange(5), 0, 2], [0.5, 1.0, 2.5]),
         number("depth", "gauge", dice.randrange(9)),
     ]
-    return merge_all(
-        [one for one in Folded().fold.fold(points_of([message(*metrics)]), T0) if family_of(one) == "gauge"]
-    )
+    (gauges,) = [one for one in Folded().batches(message(*metrics)) if family_of(one) == "gauge"]
+    return gauges
 
 
 @settings(max_examples=25, deadline=None)
@@ -232,10 +232,7 @@ def test_no_bytes_that_can_be_decoded_break_the_fold(data):
     except Exception:
         return
     folded = Folded()
-    for batch in [
-        *folded.fold.fold(points_of([decoded]), T0),
-        *folded.fold.fold(points_of([decoded, message(*kinds)]), T0),
-    ]:
+    for batch in [*folded.batches(decoded), *folded.batches(decoded, message(*kinds))]:
         batch.validate(full=True)
         merge_all([batch, batch]).validate(full=True)
 
@@ -293,7 +290,8 @@ def test_lines_that_differ_in_numbers_and_ids_share_a_template(line, template):
 def test_log_records_are_counted_by_severity_and_template():
     body = logs((17, "order 1 failed", b"\x02" * 16), (17, "order 22 failed", b"\x01" * 16), (9, "order 3 failed", b""),
                 (18, "order 4 failed", b"\x01" * 16))  # fmt: skip
-    rows = fold_logs(joined([parse(Signal.LOGS, body)]), new_tables()).to_pylist()
+    tables = new_tables()
+    rows = whole([fold_logs(joined([parse(Signal.LOGS, body)]), tables)], tables).to_pylist()
     by_severity = {row["severity"]: row for row in rows}
     assert {name: row["count"] for name, row in by_severity.items()} == {"ERROR": 3, "INFO": 1}
     error = by_severity["ERROR"]
@@ -306,6 +304,6 @@ def test_log_windows_merge():
     pieces = [
         fold_logs(joined([parse(Signal.LOGS, logs((17, f"b{n} x", bytes([n]) * 16)))]), tables) for n in range(1, 8)
     ]
-    merged = merge_all(pieces).to_pylist()
+    merged = whole(pieces, tables).to_pylist()
     assert sum(row["count"] for row in merged) == 7
     assert all(len(row["trace_ids"]) <= 4 for row in merged)

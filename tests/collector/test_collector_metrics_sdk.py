@@ -21,9 +21,9 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 from paramedic_collector.decode import parse
-from paramedic_collector.merge import family_of, merge_all
 from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
+from paramedic_collector.parts import whole
 
 DELTA, CUMULATIVE = AggregationTemporality.DELTA, AggregationTemporality.CUMULATIVE
 INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter)
@@ -45,9 +45,9 @@ class Bot:
         if data is None:
             return {}
         message = parse(Signal.METRICS, encode_metrics(data).SerializeToString()).message
-        batches = [one for one in self.fold.fold(points_of([message]), time.time()) if family_of(one) == "gauge"]
+        parts = [one for one in self.fold.fold(points_of([message]), time.time()) if one.family == "gauge"]
         found = {}
-        for row in merge_all(batches).to_pylist() if batches else []:
+        for row in whole(parts, self.fold.tables).to_pylist() if parts else []:
             assert row["metric"] not in found, "one export says one thing of a series"
             found[row["metric"]] = row
         return found

@@ -3,13 +3,13 @@
 import math
 
 import pytest
-from collector_kit import T0, Made, facts, new_tables
+from collector_kit import T0, Made, facts
 from metrics_kit import Folded, exponential, histogram, message, number
 
 from paramedic_collector.counters import SPAN_METRICS_IGNORED
 from paramedic_collector.fold import fold_family
-from paramedic_collector.merge import merge_all
 from paramedic_collector.metrics_points import points_of
+from paramedic_collector.parts import whole
 
 CHAT = {"service.name": "support-bot", "span.name": "chat gpt-4o", "span.kind": "SPAN_KIND_CLIENT",
         "gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"}  # fmt: skip
@@ -108,13 +108,11 @@ def test_running_totals_count_what_came_since():
 
 
 def test_what_spans_and_span_metrics_say_merges():
-    tables = new_tables()
-    spans = fold_family("op", facts([Made()], tables), tables)
     folded = Folded()
-    folded.fold._tables = tables
+    spans = fold_family("op", facts([Made()], folded.tables), folded.tables)
     exponential_ms = exponential("traces.span.metrics.duration", [3], 0, CHAT | OK, scale=1)
     counted = folded.fold.fold(points_of([from_collector(calls(3), exponential_ms)]), T0)
-    together = merge_all([spans, *(one for one in counted if one.schema.equals(spans.schema))])
+    together = whole([spans, *(one for one in counted if one.family == "op")], folded.tables)
     together.validate(full=True)
     assert sum(row["count"] for row in together.to_pylist()) == 4
 

@@ -115,9 +115,10 @@ def test_a_harmless_payload_is_the_same_object():
 
 @settings(max_examples=100, deadline=None)
 @given(body=st.binary(max_size=200))
-def test_garbage_comes_out_at_the_same_length_or_is_refused_with_a_reason(body):
+def test_garbage_comes_out_at_the_same_length_or_is_refused(body):
     body += b" bob@example.com +49 170 1234567"
     try:
-        assert len(Redactor().redact(Signal.TRACES, body).payload) == len(body)
-    except Undecodable as error:
-        assert str(error).startswith("the body is no OTLP traces message")
+        redacted = Redactor().redact(Signal.TRACES, body)
+    except Undecodable:
+        return
+    assert len(redacted.payload) == len(body)

@@ -22,6 +22,8 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
+_njit: Any = numba.njit  # its types know no return values of decorated functions
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
@@ -43,21 +45,21 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 def compiled(function: Function) -> Function:
     """The function as machine code."""
     try:
-        made: Function = numba.njit(cache=True, nogil=True)(function)
+        made: Function = _njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no folder that can be written to: it is made anew in each process
-        made = numba.njit(nogil=True)(function)
+        made = _njit(nogil=True)(function)
     return made
 
 
 def inner(function: Function) -> Function:
     """A part of compiled functions, which Python itself does not call."""
-    made: Function = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    made: Function = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return made
 
 
 def inlined(function: Function) -> Function:
     """An inner function without the cost of a call, which with arrays is that of a short loop."""
-    made: Function = numba.njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    made: Function = _njit(nogil=True, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return made
 
 
