@@ -8,7 +8,6 @@ No Python loop runs over spans, log records or attributes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -41,7 +40,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Spans or log records of many payloads, one row each."""
+    """Spans or log records of many payloads: of each column all rows, one after the other."""
 
     table: Table
     resources: Table
@@ -49,18 +48,12 @@ class Rows:
     _begins: NDArray[np.int64]  # first row of each payload
 
     def __len__(self) -> int:
-        return len(self.table)
+        return int(self.table.shape[1])
 
     def select(self, which: NDArray[np.bool_]) -> "Rows":
         """The rows for which `which` is true."""
         begins = np.concatenate(([0], np.cumsum(which)))[self._begins]
-        return Rows(self.table[which], self.resources, self._payloads, begins)
-
-    def of_resource(self, column: int) -> Any:
-        """A column of the resource of each row."""
-        return self.resources[
-            self.table[:, RESOURCE if self.table.shape[1] == spans.COLUMNS else logs.RESOURCE], column
-        ]
+        return Rows(self.table[:, which], self.resources, self._payloads, begins)
 
     def text(self, row: int, place: int, size: int) -> str:
         """A text of a row; `place` may be A_NUMBER."""
@@ -71,8 +64,8 @@ class Rows:
 
     def texts(self, column: int) -> list[bytes]:
         """The texts of a column, whose place stands there and whose size is in the next one; b"" for none."""
-        sizes = np.diff(self._begins, append=len(self.table))
-        places, ends = self.table[:, column], self.table[:, column] + self.table[:, column + 1]
+        sizes = np.diff(self._begins, append=len(self))
+        places, ends = self.table[column], self.table[column] + self.table[column + 1]
         which = np.repeat(np.arange(len(self._payloads)), sizes)
         payloads = self._payloads
         return [payloads[one][a:b] for one, a, b in zip(which.tolist(), places.tolist(), ends.tolist(), strict=True)]
@@ -86,25 +79,23 @@ def parse(signal: Signal, payload: bytes) -> Parsed:
     """
     if signal is Signal.METRICS:
         return _metrics(payload)
-    read, trace = (spans.spans_of, spans.TRACE) if signal is Signal.TRACES else (logs.records_of, logs.TRACE)
+    read = spans.spans_of if signal is Signal.TRACES else logs.records_of
     found = read(np.frombuffer(payload, np.uint8))
     if found is None:
         raise Undecodable(f"the body is no OTLP {signal} message: it ends too early or is no protobuf")
     rows, resources = found
-    traces = rows[:, trace] if signal is Signal.TRACES else rows[rows[:, logs.HAS_TRACE] > 0, trace]
-    keys = np.unique(traces).view(np.uint64)
-    keys.sort()
-    return Parsed(signal, len(rows), keys, None, payload, rows, resources)
+    traces = rows[spans.TRACE] if signal is Signal.TRACES else rows[logs.TRACE, rows[logs.HAS_TRACE] > 0]
+    return Parsed(signal, rows.shape[1], np.unique(traces.view(np.uint64)), None, payload, rows, resources)
 
 
 def joined(parsed: Sequence[Parsed]) -> Rows:
     """The rows of payloads of one signal, in their order."""
     column = RESOURCE if parsed[0].signal is Signal.TRACES else logs.RESOURCE
-    sizes = np.array([len(one.rows) for one in parsed])
-    resources = np.array([len(one.resources) for one in parsed])
-    table = np.concatenate([one.rows for one in parsed])
-    table[:, column] += np.repeat(np.cumsum(resources) - resources, sizes)
-    theirs = np.concatenate([one.resources for one in parsed])
+    sizes = np.array([one.items for one in parsed])
+    resources = np.array([one.resources.shape[1] for one in parsed])
+    table = np.concatenate([one.rows for one in parsed], axis=1)
+    table[column] += np.repeat(np.cumsum(resources) - resources, sizes)
+    theirs = np.concatenate([one.resources for one in parsed], axis=1)
     return Rows(table, theirs, [one.payload for one in parsed], np.cumsum(sizes) - sizes)
 
 

@@ -1,16 +1,15 @@
-"""What windows need to know of each span: one flat array, a field a fact, every name a small number.
+"""What windows need to know of each span: a column a fact, every name a small number.
 
-    Rows (marks of texts) --facts_of--> FACT array (numbers of names)
+    Rows (marks of texts) --facts_of--> Facts (numbers of names)
 
 Numbers of names come from the tables in `Tables`, which live as long as the collector; so facts of
 different batches can be joined, kept and folded later.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from paramedic.contract import attributes as contract
@@ -18,7 +17,6 @@ from paramedic_collector.columns.keys import NUMBER, RESOURCE_TEXT, TEXT
 from paramedic_collector.columns.marks import mixed_marks
 from paramedic_collector.columns.spans import (
     END,
-    FLOAT,
     KIND,
     PARENT,
     RESOURCE,
@@ -28,44 +26,41 @@ from paramedic_collector.columns.spans import (
     TEXTS_FROM,
     TRACE,
     VALUES_FROM,
-    WHOLE,
     Table,
     hash_of_number,
+    place_of,
 )
 from paramedic_collector.columns.wire import hash_of_text
 from paramedic_collector.decode import Rows
-from paramedic_collector.interner import EMPTY, Interner, KeyColumns
+from paramedic_collector.interner import EMPTY, Interner
 from paramedic_collector.prices import Prices
-from paramedic_collector.sketch import Flags, Floats, Ints, billionths, group
-from paramedic_collector.windows import KEYS
+from paramedic_collector.sketch import Flags, Floats, Ints, billionths
+from paramedic_collector.tables import Tables
 
-FACT: Final = np.dtype(
-    [
-        ("ts", "i8"),  # unix seconds of its end
-        ("start", "i8"),  # unix nanoseconds
-        ("end", "i8"),  # never before `start`
-        ("self", "u8"),  # mark of (trace, span)
-        ("parent", "u8"),  # mark of (trace, parent); 0 for a root
-        ("trace", "u8", (2,)),
-        ("span", "u8"),
-        ("kind", "i1"),  # of OTLP
-        ("probe", "?"),
-        ("made", "?"),  # False: a guard refused the call
-        ("error", "i8"),  # name of error.type; EMPTY when it worked
-        ("refused", "i8"),  # name of who refused
-        ("useless", "i8"),  # name of the kind of useless answer; EMPTY for errors
-        ("service", "i8"),
-        ("zone", "i8"),  # of the callee
-        ("op", "i8"),  # series
-        ("edge", "i8"),  # series; NOWHERE when it has no callee
-        ("callee", "i8"),
-        ("first_token", "i8"),  # nanoseconds; -1 for none
-        ("input_tokens", "i8"),
-        ("output_tokens", "i8"),
-        ("cost", "i8"),  # billionths of a dollar
-    ]
-)
-Facts = NDArray[np.void]
+COLUMNS: Final = {
+    "ts": "i8",  # unix seconds of its end
+    "start": "i8",  # unix nanoseconds
+    "end": "i8",  # never before `start`
+    "self": "u8",  # mark of (trace, span)
+    "parent": "u8",  # mark of (trace, parent); 0 for a root
+    "trace": "2u8",
+    "span": "u8",
+    "kind": "i8",  # of OTLP
+    "probe": "?",
+    "made": "?",  # False: a guard refused the call, or its caller gave up
+    "error": "i8",  # name of error.type; EMPTY when it worked
+    "refused": "i8",  # name of who refused
+    "useless": "i8",  # name of the kind of useless answer; EMPTY for errors
+    "service": "i8",
+    "zone": "i8",  # of the callee
+    "op": "i8",  # series
+    "edge": "i8",  # series; NOWHERE when it has no callee
+    "callee": "i8",
+    "first_token": "i8",  # nanoseconds; -1 for none
+    "input_tokens": "i8",
+    "output_tokens": "i8",
+    "cost": "i8",  # billionths of a dollar
+}
 NOWHERE: Final = -1
 KINDS: Final = ("internal", "internal", "server", "client", "producer", "consumer")  # by number; 0 is unspecified
 SERVER, CLIENT = 2, 3
@@ -84,45 +79,49 @@ _FINISH: Final = {
 }
 
 
-class Tables:
-    """The names and series that one collector knows.
+class Facts:
+    """What windows need to know of n spans: a column a fact."""
 
-    Args:
-        limit: Most series a family; more share one overflow series.
-        keep_s: Seconds that an unused series keeps its number.
-        clock: Seconds that never run backwards.
-        prices: For calls that do not say what they cost.
-    """
+    def __init__(self, columns: dict[str, NDArray[Any]]) -> None:
+        self._columns = columns
 
-    def __init__(self, *, limit: int, keep_s: float, clock: Callable[[], float], prices: Prices | None = None) -> None:
-        self.prices = prices or Prices.load(None)
-        self.names: Interner[str] = Interner("", "_overflow", limit=8 * limit, keep_s=keep_s, clock=clock)
-        self.series: dict[str, Interner[tuple[str, ...]]] = {
-            family: Interner(("",) * len(key), ("_overflow",) * len(key), limit=limit, keep_s=keep_s, clock=clock)
-            for family, key in KEYS.items()
-        }
+    @classmethod
+    def nothing(cls, n: int) -> "Facts":
+        """Zeros, to be filled."""
+        return cls({name: np.zeros(n, kind) for name, kind in COLUMNS.items()})
 
-        self._columns = {family: KeyColumns(table, len(KEYS[family])) for family, table in self.series.items()}
+    @classmethod
+    def joined(cls, parts: Sequence["Facts"]) -> "Facts":
+        """All spans of all parts, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        return (
+            cls({name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}) if parts else cls.nothing(0)
+        )
+
+    def __len__(self) -> int:
+        return len(self._columns["ts"])
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._columns[name]
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        self._columns[name][:] = values
 
     @property
-    def overflows(self) -> int:
-        return self.names.overflows + sum(table.overflows for table in self.series.values())
+    def nbytes(self) -> int:
+        return sum(column.nbytes for column in self._columns.values())
 
-    def names_of(self, family: str, series: Ints) -> list[pa.Array]:
-        """The key columns of series, by their numbers."""
-        return self._columns[family].take(series)
-
-    def series_of(self, family: str, *parts: Ints) -> Ints:
-        """The series numbers of key columns that are given as numbers of names."""
-        numbers, first = group(*parts)
-        columns = [[self.names[name] for name in part[first].tolist()] for part in parts]
-        keys: list[tuple[str, ...]] = list(zip(*columns, strict=True))
-        return self.series[family].intern(keys)[numbers]
+    def where(self, which: Flags) -> "Facts":
+        """The spans for which `which` is true."""
+        if which.all():
+            return self
+        return Facts({name: column[which] for name, column in self._columns.items()})
 
 
 def facts_of(spans: Rows, tables: Tables) -> Facts:
     """Every span's facts."""
-    facts = np.zeros(len(spans), FACT)
+    facts = Facts.nothing(len(spans))
     _set_identity(facts, spans.table)
     _set_outcome(facts, spans, tables.names)
     _set_amounts(facts, spans, tables)
@@ -141,15 +140,15 @@ def mark(trace: NDArray[np.uint64], span: NDArray[np.uint64]) -> NDArray[np.uint
 
 
 def _set_identity(facts: Facts, table: Table) -> None:
-    trace = table[:, TRACE : TRACE + 2].view(np.uint64)
-    span, parent = table[:, SPAN].view(np.uint64), table[:, PARENT].view(np.uint64)
+    trace = np.column_stack((table[TRACE], table[TRACE + 1])).view(np.uint64)
+    span, parent = table[SPAN].view(np.uint64), table[PARENT].view(np.uint64)
     facts["trace"], facts["span"] = trace, span
     facts["self"] = mark(trace, span)
     facts["parent"] = np.where(parent > 0, mark(trace, parent), 0)
-    facts["start"] = table[:, START]
-    facts["end"] = np.maximum(table[:, END], table[:, START])
-    facts["ts"] = table[:, END] // 1_000_000_000
-    kind = table[:, KIND]
+    facts["start"] = table[START]
+    facts["end"] = np.maximum(table[END], table[START])
+    facts["ts"] = table[END] // 1_000_000_000
+    kind = table[KIND]
     facts["kind"] = np.where((kind < 0) | (kind >= len(KINDS)), 0, kind)
 
 
@@ -159,7 +158,7 @@ def _set_outcome(facts: Facts, spans: Rows, names: Interner[str]) -> None:
     facts["made"] = ~refused & ~(_number(spans, "cancelled") > 0)
     facts["refused"] = np.where(refused, _numbered(names, spans, "refused_by"), EMPTY)
     facts["probe"] = _number(spans, "probe") > 0
-    failed = (spans.table[:, STATUS] == _STATUS_ERROR) | (_text(spans, "error") != 0)
+    failed = (spans.table[STATUS] == _STATUS_ERROR) | (_text(spans, "error") != 0)
     facts["error"] = np.where(facts["made"] & failed, _errors(spans, names, failed), EMPTY)
     fine = facts["made"] & ~failed
     facts["useless"] = np.where(fine, _useless(spans, names), EMPTY)
@@ -228,10 +227,10 @@ def _whole(values: Floats) -> Ints:
 
 
 def _set_series(facts: Facts, spans: Rows, tables: Tables) -> None:
-    service, zone, version = (spans.of_resource(_of_resource(name)) for name in ("service", "zone", "version"))
+    service, zone, version = (_of_resource(spans, name) for name in ("service", "zone", "version"))
     client = facts["kind"] == CLIENT
     peer = np.where(client, _text(spans, "peer"), 0)
-    peer_zone, kind = _text(spans, "peer_zone"), facts["kind"].astype(np.int64)
+    peer_zone, kind = _text(spans, "peer_zone"), facts["kind"].copy()
     kind[kind == 0] = 1  # an unspecified one is internal
     operation = np.column_stack((service, _text(spans, "name"), kind, peer, zone, _text(spans, "model"), version))
     facts["op"] = tables.series["op"].numbers_of(
@@ -249,7 +248,7 @@ def _set_series(facts: Facts, spans: Rows, tables: Tables) -> None:
 
 
 def _operation(spans: Rows, at: int, client: bool) -> tuple[str, ...]:
-    kind = spans.table[at, KIND]
+    kind = spans.table[KIND, at]
     return (
         _resource_text(spans, at, "service"),
         _text_at(spans, at, TEXT["name"]),
@@ -268,22 +267,23 @@ def _edge(spans: Rows, at: int) -> tuple[str, ...]:
 
 def _text(spans: Rows, name: str) -> Ints:
     """The marks of a text, by its name in `columns.keys`."""
-    return spans.table[:, TEXTS_FROM + 3 * TEXT[name]]
+    marks: Ints = spans.table[TEXTS_FROM + 2 * TEXT[name]]
+    return marks
 
 
 def _text_at(spans: Rows, at: int, slot: int) -> str:
-    _, place, size = spans.table[at, TEXTS_FROM + 3 * slot : TEXTS_FROM + 3 * slot + 3].tolist()
-    return spans.text(at, place, size)
+    return spans.text(at, *place_of(int(spans.table[TEXTS_FROM + 2 * slot + 1, at])))
 
 
-def _of_resource(name: str) -> int:
-    return TEXTS_FROM + 3 * RESOURCE_TEXT[name]
+def _of_resource(spans: Rows, name: str) -> Ints:
+    """The marks of a text of each span's resource."""
+    marks: Ints = spans.resources[TEXTS_FROM + 2 * RESOURCE_TEXT[name]][spans.table[RESOURCE]]
+    return marks
 
 
 def _resource_text(spans: Rows, at: int, name: str) -> str:
-    column = _of_resource(name)
-    _, place, size = spans.resources[spans.table[at, RESOURCE], column : column + 3].tolist()
-    return spans.text(at, place, size)
+    where = spans.resources[TEXTS_FROM + 2 * RESOURCE_TEXT[name] + 1, spans.table[RESOURCE, at]]
+    return spans.text(at, *place_of(int(where)))
 
 
 def _numbered(names: Interner[str], spans: Rows, name: str) -> Ints:
@@ -293,9 +293,8 @@ def _numbered(names: Interner[str], spans: Rows, name: str) -> Ints:
 
 def _number(spans: Rows, name: str) -> Floats:
     """A number, by its name in `columns.keys`; NaN where there is none."""
-    column = VALUES_FROM + 2 * NUMBER[name]
-    kind, bits = spans.table[:, column], np.ascontiguousarray(spans.table[:, column + 1])
-    return np.where(kind == WHOLE, bits.astype(np.float64), np.where(kind == FLOAT, bits.view(np.float64), np.nan))
+    bits = spans.table[VALUES_FROM + NUMBER[name]]
+    return np.where(bits == 0, np.nan, bits.view(np.float64))
 
 
 def set_callee(facts: Facts, peer: Ints, tables: Tables) -> None:

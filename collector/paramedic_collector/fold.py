@@ -1,6 +1,6 @@
 """Facts of spans to windows: one row for each series and second, without a loop over spans.
 
-    FACT array --group by (ts, series)--> counts, errors, histograms, exemplars --> Part of each family
+    Facts --group by (ts, series)--> counts, errors, histograms, exemplars --> Part of each family
 
 Refused calls were not made: they count in `refused` and nowhere else.
 """
@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from paramedic_collector import sketch
-from paramedic_collector.facts import NOWHERE, Facts, Tables
+from paramedic_collector.facts import NOWHERE, Facts
 from paramedic_collector.interner import EMPTY, Interner
 from paramedic_collector.parts import Columns, Part, nothing
 from paramedic_collector.sketch import NANO, Flags, Ints
+from paramedic_collector.tables import Tables
 from paramedic_collector.windows import COUNTS, EXEMPLAR
 
 _SERIES_OF_SPANS: Final = ("op", "edge", "callee")
@@ -27,8 +28,7 @@ def fold_spans(facts: Facts, tables: Tables) -> list[Part]:
 
 def fold_family(family: str, facts: Facts, tables: Tables) -> Part:
     """The windows of "op", "edge" or "callee"; spans that have no series of it are left out."""
-    inside = facts[family] != NOWHERE
-    facts = facts if inside.all() else facts[inside]
+    facts = facts.where(facts[family] != NOWHERE)
     row, first = sketch.group(facts["ts"], facts[family])
     columns = _calls(facts, row, len(first), tables.names)
     if family == "op":
@@ -46,7 +46,7 @@ def fold_histogram(family: str, name: str, ts: Ints, series: Ints, value_ns: Int
 def _calls(facts: Facts, row: Ints, rows: int, names: Interner[str]) -> Columns:
     made, failed = facts["made"], facts["error"] != EMPTY
     probe = facts["probe"] & made
-    ended, row_ended = (facts, row) if made.all() else (facts[made], row[made])
+    ended, row_ended = facts.where(made), row[made]
     return {
         "count": pa.array(sketch.count_rows(row_ended, rows)),
         "errors": _counts(row, facts["error"], failed, rows, names),

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from paramedic_collector import facts as fact
 from paramedic_collector.columns.rows import places_of, union_lengths
-from paramedic_collector.facts import FACT, NOWHERE, Facts, Tables
+from paramedic_collector.facts import NOWHERE, Facts
 from paramedic_collector.fold import fold_family, fold_histogram
 from paramedic_collector.interner import EMPTY
 from paramedic_collector.parts import Part
 from paramedic_collector.sketch import Ints, add_up
+from paramedic_collector.tables import Tables
 
 CHILD: Final = np.dtype(
     [("parent", "u8"), ("start", "i8"), ("end", "i8"), ("service", "i8"), ("server", "?"), ("came", "f8")]
@@ -36,7 +37,7 @@ class Join:
         tables: The names and series that the facts' numbers mean.
         wait_s: Seconds after a parent came in which its last children may come.
         keep_s: Seconds that children wait for their parent.
-        limit_bytes: Most bytes of spans and children kept.
+        limit_bytes: Most bytes of spans and children kept; may be set later.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Join:
     ) -> None:
         self.evicted = 0  # children whose parent did not come in time, or for whom there was no room
         self.unknown = 0  # parents whose self-time is not known
-        self.tables, self._wait_s, self._keep_s, self._limit_bytes = tables, wait_s, keep_s, limit_bytes
+        self.tables, self._wait_s, self._keep_s, self.limit_bytes = tables, wait_s, keep_s, limit_bytes
         self._waiting: list[tuple[float, Facts]] = []  # when they came, oldest first
         self._children: list[Children] = []
         self._lost = np.empty(0, np.uint64)
@@ -83,7 +84,7 @@ class Join:
     def _take_due(self, now: float) -> Facts:
         count = sum(came <= now - self._wait_s for came, _ in self._waiting)
         due, self._waiting = self._waiting[:count], self._waiting[count:]
-        return np.concatenate([np.empty(0, FACT), *(one for _, one in due)])
+        return Facts.joined([one for _, one in due])
 
     def _take_children(self, due: Facts) -> tuple[Children, Ints]:
         """The children of these parents, and which element of `due` is the parent of each."""
@@ -96,7 +97,7 @@ class Join:
     def _evict(self, now: float) -> None:
         pool = self._children[0]
         alive = pool["came"] > now - self._keep_s
-        excess = self.kept_bytes - self._limit_bytes
+        excess = self.kept_bytes - self.limit_bytes
         if excess > 0:  # the oldest go first; the pool is in the order of arrival
             alive[: -(-excess // CHILD.itemsize)] = False
         if alive.all():
@@ -130,9 +131,10 @@ class Join:
         peer = np.full(len(due), EMPTY, np.int64)
         peer[owner] = servers["service"]
         nameless = (due["edge"] == NOWHERE) & (peer != EMPTY) & (peer != due["service"])
-        late: Facts = due[nameless]
+        late = due.where(nameless)
         fact.set_callee(late, peer[nameless], self.tables)
-        due[nameless] = late
+        for family in ("edge", "callee"):
+            due[family][nameless] = late[family]
         return late
 
 

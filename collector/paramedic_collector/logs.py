@@ -25,15 +25,15 @@ from paramedic_collector.columns.logs import (
     TIME,
     TRACE,
 )
-from paramedic_collector.columns.spans import TEXTS_FROM
+from paramedic_collector.columns.spans import TEXTS_FROM, place_of
 from paramedic_collector.decode import Rows
-from paramedic_collector.facts import Tables
 from paramedic_collector.interner import intern_column
 from paramedic_collector.parts import Part
+from paramedic_collector.tables import Tables
 
 _LONGEST: Final = 240  # characters of a body that are looked at
 _TRACE_IDS: Final = 4  # kept per window
-_SERVICE: Final = TEXTS_FROM + 3 * RESOURCE_TEXT["service"]
+_SERVICE: Final = TEXTS_FROM + 2 * RESOURCE_TEXT["service"]
 _SEVERITIES: Final = ("", "TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # four OTLP numbers each
 _MASKS: Final = (  # in this order; RE2 syntax
     (r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b", "<id>"),
@@ -57,7 +57,9 @@ def fold_logs(logs: Rows, tables: Tables) -> Part:
     body = _texts(logs, BODY, or_else=EVENT_NAME)
     encoded = body.dictionary_encode()  # the same line often comes many times
     templates = template_of(encoded.dictionary).take(encoded.indices)
-    service = tables.names.numbers_of(logs.of_resource(_SERVICE), lambda at: _service(logs, at))
+    service = tables.names.numbers_of(
+        np.take(logs.resources[_SERVICE], logs.table[RESOURCE]), lambda at: _service(logs, at)
+    )
     series = tables.series_of(
         "log",
         service,
@@ -76,8 +78,9 @@ def fold_logs(logs: Rows, tables: Tables) -> Part:
 
 def seconds_of(logs: Rows) -> sketch.Ints:
     """When each record was made, or else observed; unix seconds."""
-    made, observed = logs.table[:, TIME], logs.table[:, OBSERVED]
-    return np.where(made > 0, made, observed) // 1_000_000_000
+    made, observed = logs.table[TIME], logs.table[OBSERVED]
+    seconds: sketch.Ints = np.where(made > 0, made, observed) // 1_000_000_000
+    return seconds
 
 
 def _texts(logs: Rows, column: int, or_else: int) -> pa.StringArray:
@@ -88,12 +91,11 @@ def _texts(logs: Rows, column: int, or_else: int) -> pa.StringArray:
 
 
 def _service(logs: Rows, at: int) -> str:
-    _, place, size = logs.resources[logs.table[at, RESOURCE], _SERVICE : _SERVICE + 3].tolist()
-    return logs.text(at, place, size)
+    return logs.text(at, *place_of(int(logs.resources[_SERVICE + 1, logs.table[RESOURCE, at]])))
 
 
 def _severities(logs: Rows) -> pa.Array:
-    number = np.clip(logs.table[:, SEVERITY], 0, 24)
+    number = np.clip(logs.table[SEVERITY], 0, 24)
     named = pa.array(_SEVERITIES).take(pa.array((number + 3) // 4))
     if (number > 0).all():
         return named
@@ -109,8 +111,8 @@ def _examples(body: pa.StringArray, row: sketch.Ints, rows: int) -> pa.Array:
 
 
 def _trace_ids(logs: Rows, row: sketch.Ints, rows: int) -> pa.ListArray:
-    traced = np.flatnonzero(logs.table[:, HAS_TRACE])
-    trace = logs.table[traced, TRACE : TRACE + 2].view(np.uint64)
+    traced = np.flatnonzero(logs.table[HAS_TRACE])
+    trace = np.column_stack((logs.table[TRACE, traced], logs.table[TRACE + 1, traced])).view(np.uint64)
     _, first = sketch.group(row[traced], trace[:, 0], trace[:, 1])
     of_row = row[traced][first]
     place = np.arange(len(first)) - np.searchsorted(of_row, of_row, side="left")

@@ -19,17 +19,19 @@ from paramedic_collector.bus import Bus, InProcessBus
 from paramedic_collector.config.model import CollectorConfig
 from paramedic_collector.counted import Counted
 from paramedic_collector.counters import Counters
-from paramedic_collector.facts import Tables
 from paramedic_collector.fold_thread import FoldThread
 from paramedic_collector.forward.forwarder import Forwarder
 from paramedic_collector.intake import Intake
 from paramedic_collector.join import Join
+from paramedic_collector.memory import Memory, resident_bytes
 from paramedic_collector.receive.addresses import Endpoint
-from paramedic_collector.receive.build import receivers_of
+from paramedic_collector.receive.build import least_room, receivers_of
 from paramedic_collector.receive.http_app import Page
+from paramedic_collector.receive.room import Room
 from paramedic_collector.record.recorder import Limits, Recorder
 from paramedic_collector.record.replay import Past
 from paramedic_collector.redact import Redactor
+from paramedic_collector.tables import Tables
 from paramedic_collector.warm_up import warm_up
 from paramedic_collector.windower import Windower
 from paramedic_collector.windows import Resume
@@ -80,16 +82,20 @@ class Collector:
         self._counters = Counters()
         self.recorder = Recorder(Path(data_dir) / "recorder", limits, clock=clock)
         self._earlier = self.recorder.committed.segments()
-        half = config.memory_bytes // 2
+        self._memory = Memory(config.memory_bytes, config.memory_spike_bytes)
+        shares = self._memory.shares()
         redactor = Redactor(keep_content=config.keep_content)
-        self.intake = Intake(self.recorder, redactor, self._counters, limit_bytes=half)
+        self.intake = Intake(
+            self.recorder, redactor, self._counters, limit_bytes=shares.queue, memory_full=self._memory.why_full
+        )
         tables = Tables(limit=series_limit, keep_s=_KEEP_NAMES_S, clock=time.monotonic)
-        join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=half)
+        join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=shares.join)
         self._windower = Windower(self.name, tables, join, self._counters, wait_s=_JOIN_WAIT_S)
         counted = Counted(config.pipelines)
         self._fold = FoldThread(self.intake, counted, self._windower, bus, self.recorder, self._counters, clock)
         self._forwarder = Forwarder(config.pipelines, self.recorder, self._counters, clock=clock)
-        self._receivers = receivers_of(config, self.intake, self._pages(), self._health_page(), self._counters)
+        room = Room(max(shares.requests, least_room(config)))
+        self._receivers = receivers_of(config, self.intake, self._pages(), self._health_page(), room, self._counters)
         self._started_at = clock()
         self._add_gauges(tables, join, bus)
 
@@ -161,7 +167,8 @@ class Collector:
     def _add_gauges(self, tables: Tables, join: Join, bus: Bus) -> None:
         recorder, gauge = self.recorder, self._counters.gauge
         gauge("otelcol_exporter_queue_size", "Bytes that wait for the fold.", lambda: self.intake.queued_bytes)
-        gauge("otelcol_exporter_queue_capacity", "Most bytes that may wait.", lambda: self._config.memory_bytes // 2)
+        gauge("otelcol_exporter_queue_capacity", "Most bytes that may wait.", lambda: self.intake.limit_bytes)
+        gauge("otelcol_process_memory_rss", "Bytes that the process takes up.", resident_bytes)
         if isinstance(bus, InProcessBus):
             gauge("paramedic_bus_dropped_batches", "Windows lost to a slow detector.", lambda: bus.dropped)
         gauge("paramedic_join_bytes", "Spans and children that wait for each other.", lambda: join.kept_bytes)

@@ -19,13 +19,13 @@ from paramedic.contract import attributes as contract
 from paramedic_collector import counters as count
 from paramedic_collector.columns.keys import PEERS
 from paramedic_collector.counters import Counters
-from paramedic_collector.facts import Tables
 from paramedic_collector.metrics_names import COUNTED_PLAINLY, Names
 from paramedic_collector.metrics_points import Kind, Point
 from paramedic_collector.metrics_points import points_of as points_of
 from paramedic_collector.metrics_spans import fold_span_metrics, is_of_spans, service_of
 from paramedic_collector.metrics_totals import Totals
 from paramedic_collector.parts import Part
+from paramedic_collector.tables import Tables
 from paramedic_collector.windows import HISTOGRAM
 
 SPANS_KEEP_S: Final = 120  # how long after its last span a service's span metrics are ignored

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from paramedic.contract import attributes as contract
 from paramedic_collector.columns.keys import MODELS, PEERS, SERVICE, STATUS_CODES, VERSION
-from paramedic_collector.facts import KINDS, Tables
+from paramedic_collector.facts import KINDS
 from paramedic_collector.metrics_points import SECONDS_OF, Point
 from paramedic_collector.parts import Part
+from paramedic_collector.tables import Tables
 from paramedic_collector.windows import COUNTS, HISTOGRAM, SCALE
 
 CALLS: Final = ("calls", "calls_total")

@@ -8,12 +8,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from paramedic_collector.counters import Counters
 from paramedic_collector.decode import parse
-from paramedic_collector.facts import Tables
 from paramedic_collector.intake import Taken
 from paramedic_collector.join import Join
 from paramedic_collector.otlp import Signal
 from paramedic_collector.record.segments import Frame, Place
 from paramedic_collector.redact import Redactor
+from paramedic_collector.tables import Tables
 from paramedic_collector.windower import Windower
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from paramedic_collector import counters as count
 from paramedic_collector.counters import Counters
 from paramedic_collector.decode import Parsed, joined
-from paramedic_collector.facts import Facts, Tables, facts_of
+from paramedic_collector.facts import Facts, facts_of
 from paramedic_collector.fold import fold_spans
 from paramedic_collector.hints import Hints
 from paramedic_collector.intake import Taken
@@ -30,6 +30,7 @@ from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
 from paramedic_collector.parts import Part, whole
 from paramedic_collector.record.segments import Place
+from paramedic_collector.tables import Tables
 from paramedic_collector.windows import Position, Resume, WindowBatch
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ OLDEST_S = 900  # items that ended longer ago are in no window
 NEWEST_S = 60  # nor those that will end later than this: their sender's clock is wrong
 SETTLED_S = 2  # a second is believed complete this long after it began
 _GATHER_ITEMS: Final = 20_000  # payloads wait for the next batch, or until there are so many spans, to be folded
+_GATHER_BYTES: Final = 24 << 20  # or until they take so much memory
 
 
 class Windower:
@@ -58,6 +60,7 @@ class Windower:
         self._partial: dict[str, list[Part]] = defaultdict(list)
         self._place: Place | None = None
         self._gathered: list[Parsed] = []  # taken and not folded
+        self._gathered_bytes = 0
         self._sequence, self._watermark, self._late = 0, 0, 0
         self._folds: dict[Signal, Callable[[list[Parsed], float], Iterable[Part]]] = {
             Signal.TRACES: self._spans,
@@ -131,11 +134,12 @@ class Windower:
         start = self._place.start if self._place is not None else first.start
         self._place = Place(last.segment, start, last.end)
         self._gathered += [one.parsed for one in taken]
-        if sum(one.items for one in self._gathered) >= _GATHER_ITEMS:
+        self._gathered_bytes += sum(one.held_bytes for one in taken)
+        if self._gathered_bytes >= _GATHER_BYTES or sum(one.items for one in self._gathered) >= _GATHER_ITEMS:
             self._fold(now)
 
     def _fold(self, now: float) -> None:
-        gathered, self._gathered = self._gathered, []
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
         by_signal: dict[Signal, list[Parsed]] = defaultdict(list)
         for one in gathered:
             by_signal[one.signal].append(one)
@@ -182,7 +186,7 @@ class Windower:
     def _facts(self, parsed: list[Parsed], now: float) -> Facts:
         facts: Facts = facts_of(joined(parsed), self._tables)
         self._hints.see_spans(facts["service"], now - facts["end"] / 1e9, self._tables.names.__getitem__, now)
-        inside: Facts = facts[self._in_range(facts["ts"], Signal.TRACES, now)]
+        inside = facts.where(self._in_range(facts["ts"], Signal.TRACES, now))
         self._metrics.saw_spans((self._tables.names[one] for one in np.unique(inside["service"]).tolist()), now)
         return inside
 

@@ -17,12 +17,13 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from paramedic_collector.bus import InProcessBus
 from paramedic_collector.config.model import CollectorConfig, DebugExporter, Pipeline, Receiver, Server
 from paramedic_collector.decode import joined, parse
-from paramedic_collector.facts import Tables, facts_of
+from paramedic_collector.facts import facts_of
 from paramedic_collector.fold import fold_family
 from paramedic_collector.main import Collector
 from paramedic_collector.otlp import Signal
 from paramedic_collector.parts import whole
 from paramedic_collector.receive.addresses import Endpoint
+from paramedic_collector.tables import Tables
 from paramedic_collector.windows import KEYS, SCALE
 
 T0 = 1_700_000_000  # a second of the tests' time

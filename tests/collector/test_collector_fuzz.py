@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from paramedic_collector.counters import FOLD_FAILURES, Counters
 from paramedic_collector.decode import parse
-from paramedic_collector.facts import Tables
 from paramedic_collector.intake import Taken
 from paramedic_collector.join import Join
 from paramedic_collector.otlp import Signal, Undecodable
@@ -24,6 +23,7 @@ from paramedic_collector.receive.otlp_json import TooMany, to_protobuf
 from paramedic_collector.receive.unpack import ENCODINGS, Broken, unpack
 from paramedic_collector.record.segments import Place
 from paramedic_collector.redact import Redactor
+from paramedic_collector.tables import Tables
 from paramedic_collector.windower import Windower
 
 GROUP = 3  # a wire type

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from collector_kit import NANO, T0, Made, batches, facts, new_tables
 
-from paramedic_collector.facts import FACT
+from paramedic_collector.facts import Facts
 from paramedic_collector.join import CHILD, Join, covered
 from paramedic_collector.merge import family_of
 
@@ -87,7 +87,7 @@ def test_nothing_is_said_while_a_child_may_still_come():
 def test_covered_time_is_that_of_counting_every_moment(seed):
     """The oracle marks each of 60 moments of each parent."""
     dice = random.Random(seed)
-    parents, owner, children, naive = np.zeros(40, FACT), [], [], []
+    parents, owner, children, naive = Facts.nothing(40), [], [], []
     for at in range(40):
         start = dice.randrange(100)
         parents["start"][at], parents["end"][at] = start, start + dice.randrange(60)
@@ -147,7 +147,7 @@ def test_memory_is_bounded_by_letting_the_oldest_children_go():
         spans = [Made(span=bytes([second, n] * 4), parent=b"\x77" * 8) for n in range(100)]
         join.add(facts(spans, tables), float(second))
         join.close(float(second))
-        assert join.kept_bytes < 50_000 + 100 * FACT.itemsize
+        assert join.kept_bytes < 50_000 + 100 * Facts.nothing(1).nbytes
     assert join.evicted > 0
 
 

@@ -13,7 +13,6 @@ from paramedic_collector.config.model import Pipeline
 from paramedic_collector.counted import Counted
 from paramedic_collector.counters import Counters
 from paramedic_collector.decode import parse
-from paramedic_collector.facts import Tables
 from paramedic_collector.intake import Reply, Taken
 from paramedic_collector.join import Join
 from paramedic_collector.main import Collector
@@ -22,6 +21,7 @@ from paramedic_collector.otlp import Signal
 from paramedic_collector.record import segments
 from paramedic_collector.record.recorder import Limits, Recorder
 from paramedic_collector.record.replay import Past, Replay
+from paramedic_collector.tables import Tables
 from paramedic_collector.windower import Windower
 from paramedic_collector.windows import Resume, WindowBatch
 

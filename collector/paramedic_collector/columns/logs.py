@@ -1,6 +1,6 @@
 """Log records of an OTLP request to columns, in one pass over its bytes.
 
-payload --records_of--> (n, COLUMNS) numbers; of a text its place and size in the payload
+payload --records_of--> (COLUMNS, n) numbers; of a text its place and size in the payload
 """
 
 from typing import Final
@@ -22,12 +22,12 @@ def records_of(payload: Bytes) -> tuple[Table, Table] | None:
     """The records of an `ExportLogsServiceRequest`.
 
     Returns:
-        (records, COLUMNS) and (resources, RESOURCE_COLUMNS); None when the bytes are no such message.
+        (COLUMNS, records) and (RESOURCE_COLUMNS, resources); None when the bytes are no such message.
     """
     count, resources = count_of(payload)
     if count < 0:
         return None
-    found, theirs = np.zeros((count, COLUMNS), np.int64), np.zeros((resources, RESOURCE_COLUMNS), np.int64)
+    found, theirs = np.zeros((COLUMNS, count), np.int64), np.zeros((RESOURCE_COLUMNS, resources), np.int64)
     return (found, theirs) if _request(payload, found, theirs) else None
 
 
@@ -66,7 +66,7 @@ def _records(payload: Bytes, at: int, end: int, out: Table, row: int, resource: 
                 inner = skipped(payload, tag, inner, at)
                 continue
             record, inner = content(payload, inner, at)
-            out[row, RESOURCE] = resource
+            out[RESOURCE, row] = resource
             if not _record(payload, record, inner, out, row):
                 return BROKEN
             row += 1
@@ -84,11 +84,11 @@ def _record(payload: Bytes, at: int, end: int, out: Table, row: int) -> bool:
             if at < 0 or not _field(payload, tag, inner, at, out, row):
                 return False
         elif tag == 16:
-            out[row, SEVERITY], at = varint(payload, at, end)
+            out[SEVERITY, row], at = varint(payload, at, end)
         elif tag == 9 or tag == 89:
             if end - at < 8:
                 return False
-            out[row, TIME if tag == 9 else OBSERVED] = word_at(payload, at)
+            out[TIME if tag == 9 else OBSERVED, row] = word_at(payload, at)
             at += 8
         else:
             at = skipped(payload, tag, at, end)
@@ -104,12 +104,12 @@ def _field(payload: Bytes, tag: int, at: int, end: int, out: Table, row: int) ->
         kind, at, end = value_of(payload, at, end)
         if kind == BROKEN:
             return False
-        out[row, BODY], out[row, BODY + 1] = at, end - at if kind == 10 else 0
+        out[BODY, row], out[BODY + 1, row] = at, end - at if kind == 10 else 0
     elif tag == 26:
-        out[row, SEVERITY_TEXT], out[row, SEVERITY_TEXT + 1] = at, end - at
+        out[SEVERITY_TEXT, row], out[SEVERITY_TEXT + 1, row] = at, end - at
     elif tag == 98:
-        out[row, EVENT_NAME], out[row, EVENT_NAME + 1] = at, end - at
+        out[EVENT_NAME, row], out[EVENT_NAME + 1, row] = at, end - at
     elif tag == 74:
-        out[row, TRACE], out[row, TRACE + 1] = id_of(payload, at, end), id_of(payload, min(at + 8, end), end)
-        out[row, HAS_TRACE] = end - at == 16
+        out[TRACE, row], out[TRACE + 1, row] = id_of(payload, at, end), id_of(payload, min(at + 8, end), end)
+        out[HAS_TRACE, row] = end - at == 16
     return True

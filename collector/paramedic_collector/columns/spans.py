@@ -1,6 +1,6 @@
 """Spans of an OTLP request to columns, in one pass over its bytes.
 
-    payload --spans_of--> (n, COLUMNS) numbers; of a text its hash, and its place and size in the payload
+    payload --spans_of--> (COLUMNS, n) numbers; of a text its hash, and its place and size in the payload
 
 No text is copied: most are names that the collector knows already, by their hash. Attributes that make no series
 are passed over.
@@ -31,11 +31,11 @@ LONGEST_NAME: Final = 200  # bytes of a name that are looked at
 A_NUMBER: Final = -1  # the place of a text that was sent as a whole number; its size is that number
 # Columns of a span. Ids are unsigned numbers that sort as their hex digits do.
 TRACE, SPAN, PARENT, START, END, KIND, STATUS, RESOURCE = 0, 2, 3, 4, 5, 6, 7, 8
-TEXTS_FROM: Final = 9  # three columns a text: hash, place, size; zeros for none
-VALUES_FROM: Final = TEXTS_FROM + 3 * len(TEXTS)  # two columns a number: one of the three below, its bits
-NO_VALUE, WHOLE, FLOAT = 0, 1, 2
-COLUMNS: Final = VALUES_FROM + 2 * len(NUMBERS)
-RESOURCE_COLUMNS: Final = TEXTS_FROM + 3 * len(RESOURCE_TEXTS)  # as of a span; the first ones are not used
+TEXTS_FROM: Final = 9  # two columns a text: its hash, and where it is (see `place_of`); zeros for none
+VALUES_FROM: Final = TEXTS_FROM + 2 * len(TEXTS)  # a column a number: bits of a float64; 0 for none, -0.0 for 0.0
+COLUMNS: Final = VALUES_FROM + len(NUMBERS)
+RESOURCE_COLUMNS: Final = TEXTS_FROM + 2 * len(RESOURCE_TEXTS)  # as of a span; the first ones are not used
+MINUS_ZERO: Final = -(1 << 63)
 
 _NAME: Final = TEXT["name"]
 _NO_RANK: Final = 99
@@ -47,12 +47,12 @@ def spans_of(payload: Bytes) -> tuple[Table, Table] | None:
     """The spans of an `ExportTraceServiceRequest`.
 
     Returns:
-        (spans, COLUMNS) and (resources, RESOURCE_COLUMNS); None when the bytes are no such message.
+        (COLUMNS, spans) and (RESOURCE_COLUMNS, resources); None when the bytes are no such message.
     """
     count, resources = count_of(payload)
     if count < 0:
         return None
-    found, theirs = np.zeros((count, COLUMNS), np.int64), np.zeros((resources, RESOURCE_COLUMNS), np.int64)
+    found, theirs = np.zeros((COLUMNS, count), np.int64), np.zeros((RESOURCE_COLUMNS, resources), np.int64)
     return (found, theirs) if _request(payload, found, theirs) else None
 
 
@@ -155,7 +155,7 @@ def _spans(payload: Bytes, at: int, end: int, out: Table, row: int, resource: in
                 inner = skipped(payload, tag, inner, at)
                 continue
             span, inner = content(payload, inner, at)
-            out[row, RESOURCE] = resource
+            out[RESOURCE, row] = resource
             ranks[:] = _NO_RANK
             if not _span(payload, span, inner, ranks, out, row):
                 return BROKEN
@@ -174,11 +174,11 @@ def _span(payload: Bytes, at: int, end: int, ranks: Table, out: Table, row: int)
             if at < 0 or not _field(payload, tag, inner, at, ranks, out, row):
                 return False
         elif tag == 48:
-            out[row, KIND], at = varint(payload, at, end)
+            out[KIND, row], at = varint(payload, at, end)
         elif tag == 57 or tag == 65:
             if end - at < 8:
                 return False
-            out[row, START if tag == 57 else END] = word_at(payload, at)
+            out[START if tag == 57 else END, row] = word_at(payload, at)
             at += 8
         else:
             at = skipped(payload, tag, at, end)
@@ -193,19 +193,19 @@ def _field(payload: Bytes, tag: int, at: int, end: int, ranks: Table, out: Table
     if tag == 74:
         return _attribute(payload, at, end, OF_SPANS, ranks, out, row)
     if tag == 10:
-        out[row, TRACE] = id_of(payload, at, end)
-        out[row, TRACE + 1] = id_of(payload, min(at + 8, end), end)
+        out[TRACE, row] = id_of(payload, at, end)
+        out[TRACE + 1, row] = id_of(payload, min(at + 8, end), end)
     elif tag == 18:
-        out[row, SPAN] = id_of(payload, at, end)
+        out[SPAN, row] = id_of(payload, at, end)
     elif tag == 34:
-        out[row, PARENT] = id_of(payload, at, end) if end - at == 8 else 0
+        out[PARENT, row] = id_of(payload, at, end) if end - at == 8 else 0
     elif tag == 42:
         _set_text(payload, at, end, out, row, _NAME)
     elif tag == 90:
         return _attributes(payload, at, end, 26, OF_EVENTS, ranks, out, row)
     elif tag == 122:
-        out[row, STATUS] = _status(payload, at, end)
-        return out[row, STATUS] >= 0
+        out[STATUS, row] = _status(payload, at, end)
+        return out[STATUS, row] >= 0
     return True
 
 
@@ -295,13 +295,12 @@ def _keep(payload: Bytes, at: int, end: int, slot: int, rank: int, ranks: Table,
             _set_text(payload, at, end, out, row, slot)
         elif kind == 24 and 0 <= at < 1 << 31:
             ranks[slot] = rank
-            place = TEXTS_FROM + 3 * slot
-            out[row, place], out[row, place + 1], out[row, place + 2] = hash_of_number(at), A_NUMBER, at
+            place = TEXTS_FROM + 2 * slot
+            out[place, row], out[place + 1, row] = hash_of_number(at), (A_NUMBER << 32) | at
     elif kind == 24 or kind == 16 or kind == 33:
         ranks[slot] = rank
-        place = VALUES_FROM + 2 * (slot - NUMBERS_FROM)
-        out[row, place] = FLOAT if kind == 33 else WHOLE
-        out[row, place + 1] = word_at(payload, at) if kind == 33 else at
+        bits = word_at(payload, at) if kind == 33 else np.float64(at).view(np.int64)
+        out[VALUES_FROM + slot - NUMBERS_FROM, row] = bits if bits != 0 else MINUS_ZERO
     return True
 
 
@@ -355,6 +354,11 @@ def _first_text(payload: Bytes, at: int, end: int) -> tuple[int, int, int]:
 
 @inlined
 def _set_text(payload: Bytes, at: int, end: int, out: Table, row: int, slot: int) -> None:
-    size, place = min(end - at, LONGEST_NAME), TEXTS_FROM + 3 * slot
-    out[row, place] = hash_of(payload, at, at + size) if size else 0
-    out[row, place + 1], out[row, place + 2] = at, size
+    size, place = min(end - at, LONGEST_NAME), TEXTS_FROM + 2 * slot
+    out[place, row] = hash_of(payload, at, at + size) if size else 0
+    out[place + 1, row] = (at << 32) | size
+
+
+def place_of(where: int) -> tuple[int, int]:
+    """Place and size of a text, from its second column."""
+    return where >> 32, where & 0xFFFFFFFF

@@ -34,6 +34,7 @@ __all__ = ["Limits", "Place", "Recorder", "RecorderBusy"]
 log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 10.0  # between two tries of a disk that refused
+_LEVEL: Final = -3  # of zstd: 30 % less work than 1 for 10 % more bytes
 
 
 class RecorderBusy(Exception):
@@ -89,7 +90,7 @@ class Recorder:
     def compress(self, parsed: Parsed, payload: bytes) -> Frame:
         """A frame to append; the slow part, apart so that it runs outside of any lock."""
         if not hasattr(self._compressor, "one"):
-            self._compressor.one = zstandard.ZstdCompressor(level=1)
+            self._compressor.one = zstandard.ZstdCompressor(level=_LEVEL)
         body = self._compressor.one.compress(payload)
         # Of the body, which is the same for the same payload, and ten times smaller.
         digest = hashlib.sha1(body, usedforsecurity=False).digest()[:DIGEST_BYTES]
