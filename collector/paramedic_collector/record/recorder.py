@@ -34,7 +34,7 @@ __all__ = ["Limits", "Place", "Recorder", "RecorderBusy"]
 log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 10.0  # between two tries of a disk that refused
-_LEVEL: Final = -3  # of zstd: 30 % less work than 1 for 10 % more bytes
+_LEVEL: Final = 1  # of zstd; the faster negative ones leave long texts as they are
 
 
 class RecorderBusy(Exception):
