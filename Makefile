@@ -39,6 +39,8 @@ define install
 	else \
 	  $(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$(1)]'; \
 	fi
+	@echo "make: compiling the collector for this machine, which happens once and takes about half a minute"
+	@$(BIN)/python -m paramedic_collector.warm_up
 endef
 
 # `dev` holds all of `demo`, so whoever has the first is not asked to install the second.

@@ -19,6 +19,7 @@ from paramedic_cli.api import Api
 from paramedic_cli.credentials import find_api
 from paramedic_cli.errors import UserError
 from paramedic_cli.evidence import Arm, Counts, Injection, Request, Run, Spend, requests_of
+from paramedic_cli.first_start import first_start
 from paramedic_cli.journal import Journal, Kind
 from paramedic_cli.places import Places, choose
 from paramedic_cli.platform import Addresses, PlatformProcess
@@ -110,6 +111,7 @@ class Experiment:
         settings = platform_settings(places, self._plan.folder, sink_port)
         flags = [] if self._plan.with_dashboard else ["--no-dashboard"]
         self.platform = PlatformProcess(env | settings, self._plan.folder, flags)
+        self._say(*first_start())
         self.platform.start()
         self._stack.callback(self.platform.stop)
         addresses = self.platform.wait_ready(READY_S)

@@ -1,11 +1,18 @@
-"""Compile what is compiled at its first use, before a sender waits for it: once on a machine, from a cache later."""
+"""Compile what is compiled at its first use, before a sender waits for it: once on a machine, from a cache later.
 
+    python -m paramedic_collector.warm_up    # what `make install` does
+
+Half a minute the first time, a second or two later; again after an update of the compiled modules.
+"""
+
+import contextlib
 import time
 from functools import cache
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from paramedic_collector.columns.kept import stamp
 from paramedic_collector.counters import Counters
 from paramedic_collector.decode import parse
 from paramedic_collector.intake import Taken
@@ -19,11 +26,14 @@ from paramedic_collector.windower import Windower
 
 @cache
 def warm_up() -> None:
-    """Send a trace and a log record through everything once; a few seconds the first time, nothing the second."""
+    """Send a trace and a log record through everything once."""
     tables = Tables(limit=9, keep_s=9.0, clock=time.monotonic)
     windower = Windower("warm-up", tables, Join(tables, wait_s=0.0), Counters(), wait_s=0.0)
     windower.take([_taken(signal, payload) for signal, payload in _payloads().items()], 1.0)
     windower.give(2.0)
+    with contextlib.suppress(OSError):  # nothing can be kept there: the next process compiles again, and says so
+        stamp().parent.mkdir(parents=True, exist_ok=True)
+        stamp().touch()
 
 
 def _payloads() -> dict[Signal, bytes]:
@@ -48,3 +58,7 @@ def _payloads() -> dict[Signal, bytes]:
 def _taken(signal: Signal, payload: bytes) -> Taken:
     parsed = parse(signal, Redactor().redact(signal, payload).payload)
     return Taken(parsed, Place("", 0, 1), 0, Frame(0.0, signal, parsed.trace_keys, b""))
+
+
+if __name__ == "__main__":
+    warm_up()

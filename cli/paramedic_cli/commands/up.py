@@ -50,6 +50,7 @@ def up(
 ) -> None:
     """Start the whole platform here and stay until Ctrl-C; --json gets its addresses once it is ready."""
     from paramedic_cli.assembly import Assembly
+    from paramedic_cli.first_start import first_start
     from paramedic_cli.lock import FolderLock
     from paramedic_cli.ports import check_free
     from paramedic_cli.settings import settings_of, wanted_addresses
@@ -67,11 +68,13 @@ def up(
         "policy": policy,
     }
     env = environment()
-    settings = settings_of(flags, env, config)
+    settings, console = settings_of(flags, env, config), console_for(json_to)
     with stop_asked() as asked, FolderLock(settings.data_dir):
         check_free(wanted_addresses(settings, with_dashboard=not no_dashboard))
+        for sentence in first_start():
+            console.print(sentence)
         with Assembly(settings, env, otel_config, with_dashboard=not no_dashboard) as assembly:
-            _tell(console_for(json_to), assembly.addresses, assembly.first_token)
+            _tell(console, assembly.addresses, assembly.first_token)
             write_json(asdict(assembly.addresses), json_to)
             asked.wait()
 

@@ -5,16 +5,13 @@
 
 The code is made at the first call, kept on disk for the next process, and runs without Python's lock, so the work
 of a receiver's thread does not stop the others. It does not check the bounds of arrays: whoever writes such a
-function checks every index that came from outside. What is kept belongs to one version of this folder: numba
-itself would not notice that a function which another one calls, or a table that it reads, has changed.
+function checks every index that came from outside. What is kept belongs to one version of this folder, see `kept`.
 
 `NUMBA_BOUNDSCHECK=1` compiles with checks.
 """
 
-import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -22,24 +19,14 @@ from llvmlite import ir
 from numba import config, types
 from numba.extending import intrinsic
 
+from paramedic_collector.columns.kept import folder
+
 _njit: Any = numba.njit  # its types know no return values of decorated functions
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-
-def _version() -> str:
-    """Stands for the sources of this folder."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-
-
-def _folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "paramedic" / f"compiled-{_version()}"
-
-
 if "NUMBA_CACHE_DIR" not in os.environ:
-    setattr(config, "CACHE_DIR", str(_folder()))  # noqa: B010 - numba makes its settings at import, unseen by mypy
+    setattr(config, "CACHE_DIR", str(folder()))  # noqa: B010 - numba makes its settings at import, unseen by mypy
 
 
 def compiled(function: Function) -> Function:
