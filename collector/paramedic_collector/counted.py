@@ -46,7 +46,7 @@ class Counted:
         processors = self._processors.get(taken.parsed.signal)
         if processors is None:
             return None
-        return self._processed(taken.place, taken.frame, taken.payload_bytes, now) if processors else taken
+        return self._processed(taken.place, taken.frame, taken.held_bytes, now) if processors else taken
 
     def of_frame(self, place: Place, frame: Frame, now: float) -> Taken | None:
         """What is counted of a frame of an earlier run; None for nothing."""

@@ -83,18 +83,18 @@ class Collector:
         self.recorder = Recorder(Path(data_dir) / "recorder", limits, clock=clock)
         self._earlier = self.recorder.committed.segments()
         self._memory = Memory(config.memory_bytes, config.memory_spike_bytes)
-        shares = self._memory.shares()
+        most = config.memory_bytes  # until `start` shares out what is left
         redactor = Redactor(keep_content=config.keep_content)
         self.intake = Intake(
-            self.recorder, redactor, self._counters, limit_bytes=shares.queue, memory_full=self._memory.why_full
+            self.recorder, redactor, self._counters, limit_bytes=most, memory_full=self._memory.why_full
         )
         tables = Tables(limit=series_limit, keep_s=_KEEP_NAMES_S, clock=time.monotonic)
-        join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=shares.join)
+        join = self._join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=most)
         self._windower = Windower(self.name, tables, join, self._counters, wait_s=_JOIN_WAIT_S)
         counted = Counted(config.pipelines)
         self._fold = FoldThread(self.intake, counted, self._windower, bus, self.recorder, self._counters, clock)
         self._forwarder = Forwarder(config.pipelines, self.recorder, self._counters, clock=clock)
-        room = Room(max(shares.requests, least_room(config)))
+        room = self._room = Room(most)
         self._receivers = receivers_of(config, self.intake, self._pages(), self._health_page(), room, self._counters)
         self._started_at = clock()
         self._add_gauges(tables, join, bus)
@@ -116,6 +116,7 @@ class Collector:
             AddressInUse: A port is taken; the message names it. Nothing is left running.
         """
         warm_up()
+        self._share_memory()
         self._windower.resume(self.resume or Resume())
         self._fold.start(self._past())
         try:
@@ -135,6 +136,11 @@ class Collector:
         self._fold.stop()
         self._forwarder.stop()
         self.recorder.close()
+
+    def _share_memory(self) -> None:
+        shares = self._memory.shares()
+        self.intake.limit_bytes, self._join.limit_bytes = shares.queue, shares.join
+        self._room.limit_bytes = max(shares.requests, least_room(self._config))
 
     def _past(self) -> Past:
         return Past(

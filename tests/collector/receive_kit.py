@@ -35,7 +35,11 @@ class Taker:
     def __init__(self):
         self.taken = []
         self.answer = Answer(Reply.ACCEPTED)
+        self.full = ""  # why nothing may come, told before anything is read
         self.wait = lambda: None
+
+    def why_full(self, size=0):
+        return self.full
 
     def accept(self, signal, payload, transport):
         self.wait()

@@ -298,6 +298,30 @@ def test_a_full_queue_asks_grpc_senders_to_come_again_and_says_when(full):
     assert retry.retry_delay.seconds == 1
 
 
+def test_a_full_memory_refuses_http_senders_before_their_body_is_read():
+    with receiving() as served:
+        served.intake.full = "600 MiB are in use"
+        answer = post(served, b"x" * 1000)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert b"600 MiB are in use" in answer.text
+        assert served.intake.taken == []
+        assert served.counters.total("otelcol_receiver_refused_requests", reason="no_room", transport="http") == 1
+        served.intake.full = ""
+        assert post(served, b"").status == 200
+
+
+def test_a_full_memory_refuses_grpc_senders_before_their_message_is_read():
+    with receiving() as served:
+        served.intake.full = "600 MiB are in use"
+        with pytest.raises(grpc.RpcError, match="600 MiB are in use") as caught:
+            export(served, payload(now_span()))
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert detail_of(caught.value, RetryInfo).retry_delay.seconds == 1
+        assert served.intake.taken == []
+        served.intake.full = ""
+        export(served, payload(now_span()))
+
+
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_port_in_use_is_one_sentence_that_names_it_and_the_cure(tmp_path, protocol):
     with socket.socket() as taken:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paramedic_collector.config.extensions import Bearer, Health
-from paramedic_collector.config.model import CollectorConfig
+from paramedic_collector.config.model import MEMORY_BYTES, CollectorConfig
 from paramedic_collector.config.names import type_of
 from paramedic_collector.config.parts import TYPES, Part, Parts
 from paramedic_collector.config.pipelines import Pipelines, used_receivers
@@ -83,7 +83,7 @@ class _Check:
         given = self._mapping("service::pipelines", self._service.get("pipelines"))
         pipelines = Pipelines(found, self._broken, self._mistakes).read(given)
         health = next((one for one in extensions.values() if isinstance(one, Health)), Health(None))
-        limits = self._memory_limits(given, found["processors"])
+        limit_bytes, spike_bytes = self._memory_limit(given, found["processors"])
         return CollectorConfig(
             receivers=used_receivers(given, found["receivers"]),
             pipelines=pipelines,
@@ -91,7 +91,8 @@ class _Check:
             health_path=health.path,
             keep_content=env.get("PARAMEDIC_RECORD_CONTENT", "").lower() in ("1", "true", "yes"),
             keep_traces=self._parts.keep,
-            **({"memory_bytes": min(limits)} if limits else {}),
+            memory_bytes=limit_bytes,
+            memory_spike_bytes=spike_bytes,
         )
 
     def _section(self, section: str) -> dict[str, Part]:
@@ -141,9 +142,10 @@ class _Check:
                 self._mistakes.append(f'service::extensions: references extension "{name}" which is not configured')
         return {name: configured[name] for name in map(str, names) if name in configured}
 
-    def _memory_limits(self, pipelines: dict[Any, Any], processors: dict[str, Part]) -> list[int]:
-        """Bytes of each `memory_limiter` that a pipeline names."""
+    def _memory_limit(self, pipelines: dict[Any, Any], processors: dict[str, Part]) -> tuple[int, int]:
+        """Bytes of the smallest `memory_limiter` that a pipeline names, and of its spike."""
         parts = [unwrapped(one) for one in pipelines.values()]
         names = {str(name) for one in parts if isinstance(one, dict) for name in one.get("processors") or []}
         steps = [one for name, one in processors.items() if name in names and isinstance(one, Step)]
-        return [one.memory_bytes for one in steps if one.memory_bytes]
+        found = [(one.memory_bytes, one.spike_bytes) for one in steps if one.memory_bytes]
+        return min(found, default=(MEMORY_BYTES, 0))

@@ -7,7 +7,7 @@ windows; the other exporters forward what the flight recorder holds.
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from paramedic_collector.otlp import Signal
 from paramedic_collector.receive.addresses import Endpoint
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from paramedic_collector.process.tail_sampling import KeepTraces
+
+MEMORY_BYTES: Final = 512 << 20  # without a `memory_limiter`
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ class CollectorConfig:
 
     receivers: tuple[Receiver, ...]
     pipelines: tuple[Pipeline, ...]
-    memory_bytes: int = 512 << 20  # of `memory_limiter`; for what waits: half for the queue, half for the join
+    memory_bytes: int = MEMORY_BYTES  # of `memory_limiter`: what the whole process may take up
+    memory_spike_bytes: int = 0  # how far below it senders are told to come again; 0 for a fifth of it
     health: Endpoint | None = None  # of `health_check`
     health_path: str = "/"
     keep_content: bool = False  # record the messages of conversations

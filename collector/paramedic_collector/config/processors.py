@@ -22,12 +22,14 @@ class Step:
     Args:
         build: A new one; None for a processor that changes nothing.
         memory_bytes: Of `memory_limiter`; 0 for others.
+        spike_bytes: Of `memory_limiter`; 0 for the default.
         signals: Those it can process.
         counts_all: Whether it may stand in a pipeline that ends in paramedic.
     """
 
     build: Callable[[], Processor] | None = None
     memory_bytes: int = 0
+    spike_bytes: int = 0
     signals: Collection[Signal] = tuple(Signal)
     counts_all: bool = True
 
@@ -48,7 +50,7 @@ def memory_limiter(_name: str, settings: Settings) -> Step:
         settings.wrong("", "'limit_mib' or 'limit_percentage' must be greater than zero")
     elif spike >= limit:
         settings.wrong("", "'spike_limit_mib' must be smaller than 'limit_mib'")
-    return Step(memory_bytes=limit << 20)
+    return Step(memory_bytes=limit << 20, spike_bytes=spike << 20)
 
 
 def batch(_name: str, settings: Settings) -> Step:

@@ -11,7 +11,6 @@ from paramedic_collector.receive.http import HttpReceiver
 from paramedic_collector.receive.http_app import App, Page
 from paramedic_collector.receive.room import Room
 
-_SHARE_OF_MEMORY: Final = 16  # of what the collector may use, this part may be requests on their way in
 _HEALTH_BYTES: Final = 1 << 16
 
 
@@ -23,23 +22,23 @@ class Receiver(Protocol):
     def stop(self) -> None: ...
 
 
-def room_of(config: CollectorConfig) -> Room:
-    """Room for requests on their way in: always for two of the largest, one of them packed and unpacked."""
+def least_room(config: CollectorConfig) -> int:
+    """Bytes of requests on their way in that must fit: two of the largest, or one of them packed and unpacked."""
     servers = [server for one in config.receivers for server in (one.grpc, one.http) if server is not None]
-    largest = max((server.limit_bytes for server in servers), default=1)
-    return Room(max(config.memory_bytes // _SHARE_OF_MEMORY, 2 * largest))
+    return 2 * max((server.limit_bytes for server in servers), default=1)
 
 
 def receivers_of(
-    config: CollectorConfig, intake: Intake, pages: dict[str, Page], health: Page, counters: Counters
+    config: CollectorConfig, intake: Intake, pages: dict[str, Page], health: Page, room: Room, counters: Counters
 ) -> dict[str, Receiver]:
     """Not yet started.
 
     Args:
         pages: What GET shows on the HTTP ports, by path.
         health: What `health_check` shows on its own port, if there is one.
+        room: For requests on their way in, of all of them together.
     """
-    room, found = room_of(config), dict[str, Receiver]()
+    found = dict[str, Receiver]()
     counters.gauge("paramedic_receiver_bytes", "Bytes of requests on their way in.", lambda: room.taken_bytes)
     for one in config.receivers:
         prefix = f"{one.name} " if "grpc" in found or "http" in found else ""

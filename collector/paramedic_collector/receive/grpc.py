@@ -104,6 +104,8 @@ class GrpcReceiver:
     def _export(self, signal: Signal) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
         def export(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
             self._authorise(context)
+            if why := self._intake.why_full():
+                self._refuse(context, code_pb2.UNAVAILABLE, "no_room", why)
             with self._slow.watch(context):
                 payload = next(messages, b"")
             share = Share(self._room)

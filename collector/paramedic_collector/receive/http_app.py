@@ -134,6 +134,8 @@ class App:
             raise Rejected(413, str(self.too_large()), CLOSE)
         if not self.room.has(size):
             raise self.no_room()
+        if self._intake is not None and (why := self._intake.why_full(size)):
+            raise _come_again(why)
 
     def _payload(self, post: Post, body: bytes, share: Share) -> bytes:
         try:

@@ -10,7 +10,7 @@ import threading
 
 
 class Room:
-    """Safe to share between threads.
+    """Safe to share between threads; `limit_bytes` may be set later.
 
     Raises:
         ValueError: The limit is not above 0.
