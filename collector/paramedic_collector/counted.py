@@ -34,12 +34,12 @@ class Counted:
     """What of the recorded frames is counted in windows; used by one thread.
 
     Args:
-        pipelines: Of a signal with several that export to paramedic, the first counts.
+        pipelines: At most one of each signal exports to paramedic.
     """
 
     def __init__(self, pipelines: Sequence[Pipeline]) -> None:
         windows = [one for one in pipelines if one.windows]
-        self._processors = {one.signal: [step.alone() for step in one.processors] for one in reversed(windows)}
+        self._processors = {one.signal: [step.alone() for step in one.processors] for one in windows}
 
     def of_taken(self, taken: Taken, now: float) -> Taken | None:
         """What is counted of an accepted payload; None for nothing."""

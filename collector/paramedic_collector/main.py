@@ -23,7 +23,7 @@ from paramedic_collector.fold_thread import FoldThread
 from paramedic_collector.forward.forwarder import Forwarder
 from paramedic_collector.intake import Intake
 from paramedic_collector.join import Join
-from paramedic_collector.memory import Memory, resident_bytes
+from paramedic_collector.memory import Memory, few_arenas, resident_bytes
 from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.receive.build import least_room, receivers_of
 from paramedic_collector.receive.http_app import Page
@@ -82,6 +82,7 @@ class Collector:
         self._counters = Counters()
         self.recorder = Recorder(Path(data_dir) / "recorder", limits, clock=clock)
         self._earlier = self.recorder.committed.segments()
+        few_arenas()
         self._memory = Memory(config.memory_bytes, config.memory_spike_bytes)
         most = config.memory_bytes  # until `start` shares out what is left
         redactor = Redactor(keep_content=config.keep_content)

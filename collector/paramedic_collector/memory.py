@@ -26,6 +26,8 @@ _GIVE_BACK_S: Final = 1.0  # between two times that freed memory goes back to th
 _SPIKE: Final = 5  # without spike_limit_mib, the soft limit is a fifth below
 _LEAST: Final = 8  # a part of the limit that is shared out even if nothing is left
 _MIB: Final = 1 << 20
+_ARENAS: Final = 2  # more threads than that seldom allocate at the same time
+_M_ARENA_MAX: Final = -8  # of malloc.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,17 @@ def resident_bytes() -> int:
 def give_back() -> None:
     """Hand freed memory to the system: allocators keep it for later, in every thread's own arena."""
     pa.default_memory_pool().release_unused()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of the GNU C library
-    if trim is not None:
-        trim(0)
+    _gnu("malloc_trim", 0)
+
+
+def few_arenas() -> None:
+    """Let threads share what they freed: one arena each would hold many times what is in use. Before they start."""
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        _gnu("mallopt", _M_ARENA_MAX, _ARENAS)
+
+
+def _gnu(name: str, *numbers: int) -> None:
+    """Call a function that only the GNU C library has."""
+    function = getattr(ctypes.CDLL(None), name, None)
+    if function is not None:
+        function(*numbers)

@@ -68,7 +68,7 @@ def test_everything_that_was_asked_for_is_read():
     config = parse(GOOD, {"HTTP": "[::1]:9999"})
     assert endpoints(config) == ("localhost:4317", "[::1]:9999")
     assert (config.receivers[0].grpc.limit_bytes, config.receivers[0].http.limit_bytes) == (8 << 20, 1000)
-    assert config.memory_bytes == 64 << 20
+    assert (config.memory_bytes, config.memory_spike_bytes) == (64 << 20, 0)
     assert config.windows == {Signal.TRACES}
     assert config.debug == {Signal.TRACES, Signal.LOGS}
 
@@ -82,6 +82,14 @@ def test_the_hand_off_is_no_exporter_of_its_pipeline():
 def test_several_pipelines_of_a_signal_stand_side_by_side():
     config = parse(GOOD.replace("    logs:", "    traces/more: {receivers: [otlp], exporters: [debug]}\n    logs:"), {})
     assert [one.name for one in config.pipelines] == ["traces", "traces/more", "logs"]
+
+
+def test_two_pipelines_that_would_count_the_same_signal_twice_are_refused():
+    more = "    traces/more: {receivers: [otlp], exporters: [otlp/paramedic, debug]}\n    logs:"
+    assert mistakes(GOOD.replace("    logs:", more)) == [
+        "service::pipelines::traces/more: exports to paramedic, as traces does: traces would be counted twice, so "
+        "leave that exporter out of one of them"
+    ]
 
 
 def test_every_receiver_must_feed_every_pipeline():

@@ -140,7 +140,7 @@ def test_an_exporter_is_all_that_it_was_told():
     found = exporter(
         {
             "endpoint": "tempo:4317",
-            "tls": {"ca_file": "ca", "cert_file": "c", "key_file": "k", "insecure_skip_verify": True},
+            "tls": {"ca_file": "ca", "cert_file": "c", "key_file": "k"},
             "headers": {"X-Scope": "${env:SCOPE}"},
             "compression": "none",
             "timeout": "1m",
@@ -150,7 +150,7 @@ def test_an_exporter_is_all_that_it_was_told():
         },
         env={"SCOPE": "0123"},
     )
-    assert found.tls == ClientTls(skip_verify=True, ca_file="ca", cert_file="c", key_file="k")
+    assert found.tls == ClientTls(ca_file="ca", cert_file="c", key_file="k")
     assert found.headers == (("X-Scope", "0123"),)  # not the number 83
     assert (found.compression, found.timeout_s, found.queue_bytes) == ("none", 60.0, 1000)
     assert found.retry == Retry(initial_s=1.0, multiplier=2.0, most_s=2.0, give_up_s=0.0)
@@ -161,6 +161,12 @@ def test_http_signals_may_have_urls_of_their_own():
         {"traces_endpoint": "http://t/x", "compression": "zstd", "headers": [{"name": "a", "value": "b"}]}, "otlphttp"
     )
     assert (found.target, found.urls, found.headers) == ("", {Signal.TRACES: "http://t/x"}, (("a", "b"),))
+
+
+def test_http_may_skip_the_check_of_the_servers_certificate_and_so_may_the_other_engine():
+    tls = {"insecure_skip_verify": True}
+    assert exporter({"endpoint": "https://tempo:4318", "tls": tls}, "otlp_http").tls == ClientTls(skip_verify=True)
+    read(exporter={"endpoint": "localhost:4327", "tls": tls}, kind="otlp/paramedic")
 
 
 def test_a_signal_without_a_url_is_a_mistake_of_the_pipeline_that_sends_it():
@@ -197,6 +203,10 @@ def test_a_queue_that_is_counted_in_requests_gets_the_default_room():
         ({"endpoint": "t:1", "compression": "lzma"}, 'unsupported compression type "lzma"'),
         ({"endpoint": "t:1", "compression": "snappy"}, "has gzip, none, not snappy: run this file with"),
         ({"endpoint": "t:1", "tls": {"cert_file": "c"}}, "TLS configuration must include both certificate and key"),
+        (
+            {"endpoint": "t:1", "tls": {"insecure_skip_verify": True}},
+            "::tls::insecure_skip_verify: gRPC verifies whom it speaks to: name the backend's certificate as ca_file",
+        ),
         ({"endpoint": "t:1", "timeout": 5}, "timeout: must be a duration like 200ms or 1s, got 5"),
         ({"endpoint": "t:1", "timeout": "-5s"}, "'timeout' must be non-negative"),
         ({"endpoint": "t:1", "headers": {"a b": "c"}}, "'a b' is no header that can be sent"),

@@ -30,6 +30,16 @@ _COMPRESSIONS: Final = ("gzip", "zlib", "deflate", "snappy", "x-snappy-framed", 
 
 
 def otlp_grpc(name: str, settings: Settings, bearers: dict[str, Bearer]) -> OtlpExporter:
+    found = _otlp_grpc(name, settings, bearers)
+    if found.tls.skip_verify and not found.tls.insecure:
+        settings.inner("tls").wrong(
+            "insecure_skip_verify",
+            "gRPC verifies whom it speaks to: name the backend's certificate as ca_file, or send with otlp_http",
+        )
+    return found
+
+
+def _otlp_grpc(name: str, settings: Settings, bearers: dict[str, Bearer]) -> OtlpExporter:
     settings.only(*_COMMON, ignored=_GRPC_IGNORED, missing=("authority", "middlewares"))
     endpoint = settings.text("endpoint")
     target = re.sub(r"^https?://", "", endpoint)
@@ -76,7 +86,7 @@ def otlp_http(name: str, settings: Settings, bearers: dict[str, Bearer]) -> Otlp
 def hand_off(settings: Settings, bearers: dict[str, Bearer]) -> None:
     """Checked like any other, since the other engine sends there; its endpoint alone may be missing."""
     before = len(settings.mistakes)
-    otlp_grpc("", settings, bearers)
+    _otlp_grpc("", settings, bearers)
     if settings.get("endpoint") is None:
         needless = f'{settings.where}: requires a non-empty "endpoint"'
         settings.mistakes[before:] = [one for one in settings.mistakes[before:] if one != needless]

@@ -27,9 +27,7 @@ TYPES: Final = {  # type: the one that reads it
         "file": "file", "debug": "debug",
     },
     "connectors": {},
-    "extensions": {
-        "health_check": "health_check", "bearertokenauth": "bearer_token", "bearer_token_auth": "bearer_token",
-    },
+    "extensions": {"health_check": "health_check", "bearertokenauth": "bearer_token"},
 }  # fmt: skip
 _PROCESSORS: Final = {
     "attributes": attributes,

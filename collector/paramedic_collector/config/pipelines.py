@@ -33,6 +33,7 @@ class Pipelines:
         uses = {str(name): self._uses(str(name), unwrapped(parts)) for name, parts in given.items()}
         known = {name: use for name, use in uses.items() if use}
         self._same_receivers(known)
+        self._counted_once(known)
         return tuple(self._pipeline(name, use) for name, use in known.items())
 
     def _uses(self, name: str, parts: Any) -> dict[str, list[str]]:
@@ -78,6 +79,18 @@ class Pipelines:
                     f"{' '.join(lacks)}: every receiver of the collector inside paramedic feeds every pipeline, "
                     "so name all of them in each"
                 )
+
+    def _counted_once(self, uses: Mapping[str, Mapping[str, list[str]]]) -> None:
+        first: dict[str, str] = {}  # the pipeline of each signal that exports to paramedic
+        for name, use in uses.items():
+            if any(isinstance(self.found["exporters"][one], HandOff) for one in use["exporters"]):
+                signal = type_of(name)
+                if signal in first:
+                    self.mistakes.append(
+                        f"service::pipelines::{name}: exports to paramedic, as {first[signal]} does: {signal} would be "
+                        "counted twice, so leave that exporter out of one of them"
+                    )
+                first.setdefault(signal, name)
 
     def _pipeline(self, name: str, use: Mapping[str, list[str]]) -> Pipeline:
         signal = Signal(type_of(name))
