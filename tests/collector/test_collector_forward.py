@@ -2,29 +2,11 @@
 
 import pytest
 from forward_kit import GrpcBackend, HttpBackend, Say, in_turn, one_log, one_span, record, spans_of, until
-from forward_node import names, nodes, serving, towards
+from forward_node import names, towards
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from paramedic_collector.config.model import Retry
 from paramedic_collector.otlp import Signal
-
-
-@pytest.fixture
-def node(tmp_path):
-    with nodes(tmp_path) as make:
-        yield make
-
-
-@pytest.fixture(params=["http", "grpc"])
-def backend(request):
-    with serving(HttpBackend() if request.param == "http" else GrpcBackend()) as one:
-        yield one
-
-
-@pytest.fixture
-def web():
-    with serving(HttpBackend()) as one:
-        yield one
 
 
 def busy(backend, retry_s=None):

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
-import pytest
-from forward_kit import HttpBackend, one_log, one_span, until
+from forward_kit import one_log, one_span, until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from paramedic_collector.bus import InProcessBus
@@ -16,18 +15,10 @@ from paramedic_collector.otlp import Signal
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "forward-telemetry.md"
 
 
-@pytest.fixture
-def backend():
-    one = HttpBackend()
-    one.start()
-    yield one
-    one.stop()
-
-
-def test_the_example_of_the_guide_runs_and_forwards(tmp_path, backend):
+def test_the_example_of_the_guide_runs_and_forwards(tmp_path, web):
     (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     text = text.replace("decision_wait: 10s", "decision_wait: 100ms")
-    free = {"PARAMEDIC_OTLP_GRPC": "localhost:0", "PARAMEDIC_OTLP_HTTP": "localhost:0", "BACKEND_URL": backend.url}
+    free = {"PARAMEDIC_OTLP_GRPC": "localhost:0", "PARAMEDIC_OTLP_HTTP": "localhost:0", "BACKEND_URL": web.url}
     collector = Collector(parse(text, free), InProcessBus(), tmp_path)
     collector.start()
     try:
@@ -35,12 +26,12 @@ def test_the_example_of_the_guide_runs_and_forwards(tmp_path, backend):
         headers = {"content-type": "application/x-protobuf"}
         for signal, payload in (("traces", _failed("a")), ("traces", one_span("b")), ("logs", one_log("hello"))):
             httpx.post(f"{base}/{signal}", content=payload, headers=headers, trust_env=False).raise_for_status()
-        until(lambda: {got.signal for got in backend.taken} == {Signal.TRACES, Signal.LOGS}, "both arrive")
+        until(lambda: {got.signal for got in web.taken} == {Signal.TRACES, Signal.LOGS}, "both arrive")
     finally:
         collector.stop()
-    traces = [got for got in backend.taken if got.signal is Signal.TRACES]
+    traces = [got for got in web.taken if got.signal is Signal.TRACES]
     assert "a" in [span.name for got in traces for span in got.message.resource_spans[0].scope_spans[0].spans]
-    assert {(got.headers["content-encoding"], got.headers["x-team"]) for got in backend.taken} == {("zstd", "bots")}
+    assert {(got.headers["content-encoding"], got.headers["x-team"]) for got in web.taken} == {("zstd", "bots")}
 
 
 def test_the_guide_names_the_counters_that_there_are(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forward_kit import HttpBackend, Say, one_span, until
+from forward_kit import Say, one_span, until
 
 CHILD = Path(__file__).with_name("forward_child.py")
 
@@ -17,9 +17,9 @@ CHILD = Path(__file__).with_name("forward_child.py")
 class Life:
     """One process of the collector, from its start to its kill -9."""
 
-    def __init__(self, folder, backend):
+    def __init__(self, folder, web):
         self._process = subprocess.Popen(
-            [sys.executable, str(CHILD), str(folder), backend.url], stdout=subprocess.PIPE, text=True
+            [sys.executable, str(CHILD), str(folder), web.url], stdout=subprocess.PIPE, text=True
         )
         self.port = int(self._process.stdout.readline())
 
@@ -42,23 +42,15 @@ def send(life, names, acknowledged):
                 acknowledged.append(name)
 
 
-@pytest.fixture
-def backend():
-    one = HttpBackend()
-    one.start()
-    yield one
-    one.stop()
-
-
 @pytest.mark.parametrize("seed", [1])
-def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_collector_killed(tmp_path, backend, seed):
+def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_collector_killed(tmp_path, web, seed):
     dice, acknowledged, lives = random.Random(seed), list[str](), 2
     for number in range(lives):
-        life = Life(tmp_path, backend)
+        life = Life(tmp_path, web)
         try:
-            backend.decide = lambda got: Say(503) if dice.random() < 0.5 else Say()
+            web.decide = lambda got: Say(503) if dice.random() < 0.5 else Say()
             send(life, [f"up {number}.{one}" for one in range(20)], acknowledged)
-            backend.stop()
+            web.stop()
             before = len(acknowledged)
             sender = threading.Thread(
                 target=send, args=(life, [f"down {number}.{one}" for one in range(10_000)], acknowledged)
@@ -69,14 +61,14 @@ def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_colle
         finally:
             life.kill()
         sender.join()
-        backend.start()
-    backend.decide = lambda got: Say()
-    life = Life(tmp_path, backend)
+        web.start()
+    web.decide = lambda got: Say()
+    life = Life(tmp_path, web)
     try:
-        until(lambda: set(acknowledged) <= set(backend.spans), "all that was acknowledged arrives")
+        until(lambda: set(acknowledged) <= set(web.spans), "all that was acknowledged arrives")
     finally:
         life.kill()
-    arrived = list(dict.fromkeys(backend.spans))  # each where it came first
+    arrived = list(dict.fromkeys(web.spans))  # each where it came first
     assert [name for name in arrived if name in set(acknowledged)] == acknowledged
     assert len(arrived) - len(acknowledged) <= lives  # the request under way when it was killed may be on disk
     assert len(acknowledged) >= lives * 40

@@ -4,32 +4,14 @@ import logging
 import threading
 
 import pytest
-from forward_kit import GrpcBackend, HttpBackend, Say, in_turn, one_span, until
-from forward_node import names, nodes, serving, towards
+from forward_kit import Say, in_turn, one_span, until
+from forward_node import names, towards
 
 from paramedic_collector.config.model import FileExporter
 from paramedic_collector.intake import Intake, Reply
 from paramedic_collector.otlp import Signal
 from paramedic_collector.record.recorder import Limits
 from paramedic_collector.redact import Redactor
-
-
-@pytest.fixture
-def node(tmp_path):
-    with nodes(tmp_path) as make:
-        yield make
-
-
-@pytest.fixture(params=["http", "grpc"])
-def backend(request):
-    with serving(HttpBackend() if request.param == "http" else GrpcBackend()) as one:
-        yield one
-
-
-@pytest.fixture
-def web():
-    with serving(HttpBackend()) as one:
-        yield one
 
 
 @pytest.mark.parametrize("answer", [Say(reset=True), Say(hang=True), Say(502), Say(504)])

@@ -2,28 +2,9 @@
 
 import time
 
-import pytest
-from forward_kit import GrpcBackend, HttpBackend, one_span, record, spans_of, until
-from forward_node import nodes, serving, towards
+from forward_kit import one_span, record, spans_of, until
+from forward_node import towards
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-
-@pytest.fixture
-def node(tmp_path):
-    with nodes(tmp_path) as make:
-        yield make
-
-
-@pytest.fixture(params=["http", "grpc"])
-def backend(request):
-    with serving(HttpBackend() if request.param == "http" else GrpcBackend()) as one:
-        yield one
-
-
-@pytest.fixture
-def web():
-    with serving(HttpBackend()) as one:
-        yield one
 
 
 class Upper:

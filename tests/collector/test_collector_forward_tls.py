@@ -7,7 +7,7 @@ import grpc
 import pytest
 from certificates_kit import make_certificates
 from forward_kit import GrpcBackend, HttpBackend, until
-from forward_node import PLAIN, QUICK, nodes, serving, towards
+from forward_node import PLAIN, QUICK, towards
 
 from paramedic_collector.config.model import ClientTls, OtlpExporter, Pipeline
 from paramedic_collector.counters import Counters
@@ -15,24 +15,6 @@ from paramedic_collector.forward.forwarder import Forwarder
 from paramedic_collector.forward.tls import TlsError
 from paramedic_collector.otlp import Signal
 from paramedic_collector.record.recorder import Recorder
-
-
-@pytest.fixture
-def node(tmp_path):
-    with nodes(tmp_path) as make:
-        yield make
-
-
-@pytest.fixture(params=["http", "grpc"])
-def backend(request):
-    with serving(HttpBackend() if request.param == "http" else GrpcBackend()) as one:
-        yield one
-
-
-@pytest.fixture
-def web():
-    with serving(HttpBackend()) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
