@@ -1,7 +1,9 @@
 """A collector is killed while its backend is down: what it acknowledged still arrives, in order."""
 
 import contextlib
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -17,16 +19,20 @@ CHILD = Path(__file__).with_name("forward_child.py")
 class Life:
     """One process of the collector, from its start to its kill -9."""
 
-    def __init__(self, folder, web):
-        self._process = subprocess.Popen(
-            [sys.executable, str(CHILD), str(folder), web.url], stdout=subprocess.PIPE, text=True
-        )
-        self.port = int(self._process.stdout.readline())
+    def __init__(self, nursery):
+        nursery.stdin.write("start\n")
+        nursery.stdin.flush()
+        self._pid, self.port = map(int, nursery.stdout.readline().split())
 
     def kill(self):
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
+        os.kill(self._pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def nursery(tmp_path, web):
+    command = [sys.executable, str(CHILD), str(tmp_path), web.url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
 
 
 def send(life, names, acknowledged):
@@ -43,10 +49,10 @@ def send(life, names, acknowledged):
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_collector_killed(tmp_path, web, seed):
+def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_collector_killed(nursery, web, seed):
     dice, acknowledged, lives = random.Random(seed), list[str](), 2
     for number in range(lives):
-        life = Life(tmp_path, web)
+        life = Life(nursery)
         try:
             web.decide = lambda got: Say(503) if dice.random() < 0.5 else Say()
             send(life, [f"up {number}.{one}" for one in range(20)], acknowledged)
@@ -63,7 +69,7 @@ def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_colle
         sender.join()
         web.start()
     web.decide = lambda got: Say()
-    life = Life(tmp_path, web)
+    life = Life(nursery)
     try:
         until(lambda: set(acknowledged) <= set(web.spans), "all that was acknowledged arrives")
     finally:
