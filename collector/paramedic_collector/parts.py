@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from paramedic_collector import sketch
-from paramedic_collector.facts import Tables
 from paramedic_collector.merge import merge_column
 from paramedic_collector.sketch import Ints
+from paramedic_collector.tables import Tables
 from paramedic_collector.windows import KEYS, SCHEMAS
 
 Columns = dict[str, pa.Array]

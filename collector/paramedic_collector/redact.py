@@ -12,12 +12,25 @@ attributes that are named like a secret; and, unless allowed, of those that hold
 
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from paramedic_collector.columns.scan import DEEPEST, FINE, NEW_KEY, ODD_BYTES, SECRET, STARRED, Keys, key_place, scan
+from paramedic_collector.columns.scan import (
+    DEEPEST,
+    FINE,
+    MOST_FOUND,
+    NEW_KEY,
+    ODD_BYTES,
+    SECRET,
+    STARRED,
+    Keys,
+    Table,
+    key_place,
+    scan,
+)
 from paramedic_collector.columns.wire import Bytes, hash_of
 from paramedic_collector.otlp import Signal, Undecodable
 
@@ -70,44 +83,49 @@ class Redactor:
         """
         raw = np.frombuffer(payload, np.uint8)
         found = self._found(signal, raw)
-        if not found:
+        if not len(found):
             return Redacted(payload, 0)
         data, values = bytearray(payload), 0
-        for what, at, end in found:
+        for what, at, end in _rows(found):
             before = payload[at:end]
             after = b"*" * len(before) if what == SECRET else redact_text(before)
             data[at:end] = valid(after) if what & ODD_BYTES else after
             values += after != before
         return Redacted(bytes(data), values) if values else Redacted(payload, 0)
 
-    def _found(self, signal: Signal, raw: Bytes) -> list[tuple[int, int, int]]:
+    def _found(self, signal: Signal, raw: Bytes) -> Table:
         """What must be looked at closely, once every key of the payload is known."""
         found = self._scan(signal, raw, self._keys)
-        if any(what == NEW_KEY for what, _, _ in found):
+        if (found[:, 0] == NEW_KEY).any():
             with self._lock:
                 self._learn(raw, found, self._keys)
             found = self._scan(signal, raw, self._keys)
-        if any(what == NEW_KEY for what, _, _ in found):  # more keys than can be remembered: for this payload alone
+        if (found[:, 0] == NEW_KEY).any():  # more keys than can be remembered: for this payload alone
             own = Keys(1 << len(raw).bit_length())
             self._learn(raw, self._scan(signal, raw, own), own)
             found = self._scan(signal, raw, own)
         return found
 
-    def _scan(self, signal: Signal, raw: Bytes, keys: Keys) -> list[tuple[int, int, int]]:
+    def _scan(self, signal: Signal, raw: Bytes, keys: Keys) -> Table:
         found = scan(signal, raw, keys)
         if found is None:
             raise Undecodable(
-                f"the body is no OTLP {signal} message: it ends too early, is no protobuf, or is nested more than "
-                f"{DEEPEST} messages deep"
+                f"the body is no OTLP {signal} message: it ends too early, is no protobuf, is nested more than {DEEPEST} "
+                f"messages deep, or has more than {MOST_FOUND} texts that may be personal"
             )
         return found
 
-    def _learn(self, raw: Bytes, found: list[tuple[int, int, int]], keys: Keys) -> None:
-        for what, at, end in found:
-            if what == NEW_KEY:
-                start, stop = key_place(raw, at, end)
-                known = self._whole.search(raw[start:stop].tobytes())
-                keys.learn(hash_of(raw, start, stop), STARRED if known else FINE)
+    def _learn(self, raw: Bytes, found: Table, keys: Keys) -> None:
+        for _, at, end in _rows(found[found[:, 0] == NEW_KEY]):
+            start, stop = key_place(raw, at, end)
+            known = self._whole.search(raw[start:stop].tobytes())
+            keys.learn(hash_of(raw, start, stop), STARRED if known else FINE)
+
+
+def _rows(found: Table) -> Iterator[list[int]]:
+    """The rows, of which few are Python objects at a time."""
+    for begin in range(0, len(found), 4096):
+        yield from found[begin : begin + 4096].tolist()
 
 
 def valid(text: bytes) -> bytes:

@@ -122,3 +122,16 @@ def test_garbage_comes_out_at_the_same_length_or_is_refused(body):
     except Undecodable:
         return
     assert len(redacted.payload) == len(body)
+
+
+def test_a_body_that_is_suspicious_all_over_is_refused_before_it_fills_the_memory():
+    span = b"*\x01@" * 1100  # its name, again and again
+    scope = b"\x12" + varint(len(span)) + span
+    spans = b"\x12" + varint(len(scope)) + scope
+    body = (b"\x0a" + varint(len(spans)) + spans) * 1000
+    with pytest.raises(Undecodable, match="1048576 texts"):
+        Redactor().redact(Signal.TRACES, body)
+
+
+def varint(number):
+    return bytes([number & 127 | 128, number >> 7]) if number > 127 else bytes([number])

@@ -18,6 +18,7 @@ from paramedic_collector.otlp import Signal
 Table = NDArray[np.int64]
 
 DEEPEST: Final = 64  # messages inside messages
+MOST_FOUND: Final = 1 << 20  # texts that need a second look: more are no telemetry, and would fill the memory
 SUSPECT, ODD_BYTES, SECRET, NEW_KEY = 1, 2, 4, 8  # what was found; the first two may come together
 FINE, STARRED = 1, 2  # what is known of a key
 
@@ -119,17 +120,21 @@ class Keys:
         self.table[place, 0] = mark
 
 
-def scan(signal: Signal, payload: Bytes, keys: Keys) -> list[tuple[int, int, int]] | None:
-    """What needs a second look: what it is, and its place and end; None when the payload is broken or too deep.
+def scan(signal: Signal, payload: Bytes, keys: Keys) -> Table | None:
+    """What needs a second look.
 
-    SUSPECT, ODD_BYTES: a text. SECRET: a text below a key that is STARRED. NEW_KEY: a whole KeyValue.
+    Returns:
+        (n, 3): what it is, and its place and end; SUSPECT, ODD_BYTES: a text; SECRET: a text below a key that is
+        STARRED; NEW_KEY: a whole KeyValue. None when the payload is broken, too deep, or suspicious all over.
     """
     room = 256
     while True:
         found = np.empty((room, 3), np.int64)
         count = _scan(payload, _ROOTS[signal], keys.table, found)
+        if count < 0 or count > MOST_FOUND:
+            return None
         if count <= room:
-            return None if count < 0 else [(a, b, c) for a, b, c in found[:count].tolist()]
+            return found[:count]
         room = int(count)
 
 
