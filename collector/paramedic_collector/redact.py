@@ -110,8 +110,8 @@ class Redactor:
         found = scan(signal, raw, keys)
         if found is None:
             raise Undecodable(
-                f"the body is no OTLP {signal} message: it ends too early, is no protobuf, is nested more than {DEEPEST} "
-                f"messages deep, or has more than {MOST_FOUND} texts that may be personal"
+                f"the body is no OTLP {signal} message: it ends too early, is no protobuf, is nested more than "
+                f"{DEEPEST} messages deep, or has more than {MOST_FOUND} texts that may be personal"
             )
         return found
 
