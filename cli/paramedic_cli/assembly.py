@@ -19,7 +19,7 @@ import httpx
 from paramedic.contract.credentials import credentials_file
 from paramedic_cli.child import KeptChild
 from paramedic_cli.errors import UserError
-from paramedic_cli.otel import collector_config
+from paramedic_cli.otel import collector_config, prices_of
 from paramedic_cli.platform import Addresses
 from paramedic_cli.ports import free_port
 from paramedic_cli.processes import ChildProcess, warded
@@ -55,13 +55,13 @@ class Assembly:
         self, settings: Settings, env: Mapping[str, str], otel_config: Path | None, *, with_dashboard: bool = True
     ) -> None:
         self._settings, self._env, self._with_dashboard = settings, environment_of(settings, env), with_dashboard
-        self._config = collector_config(otel_config, self._env)
+        self._config, prices = collector_config(otel_config, self._env), prices_of(self._env)
         known = credentials_file({"PARAMEDIC_DATA_DIR": str(settings.data_dir)}).exists()
         self._stack = ExitStack()
         try:
             bus = InProcessBus()
-            self.collector = Collector(self._config, bus, settings.data_dir)
-            self.detector = Detector(settings, bus, self.collector.recorder)
+            self.collector = Collector(self._config, bus, settings.data_dir, prices=prices)
+            self.detector = Detector(settings, bus, self.collector.recorder, keep_traces=self.collector.keep_traces)
             self.collector.resume = self.detector.applied(self.collector.name)
         except (StartError, RecorderBusy, TlsError) as error:
             raise UserError(*str(error).split("\n")) from None

@@ -1,6 +1,6 @@
 """What `paramedic doctor` looks at: a list of checks, each of which finds something to say and changes nothing.
 
-    settings -> data folder, collector configuration, policy, addresses, store, Slack, links -> [Finding]
+    settings -> data folder, collector configuration, prices, policy, addresses, store, Slack, links -> [Finding]
 
 Slack gets no message: what is checked is that its host can be reached.
 """
@@ -20,9 +20,10 @@ from paramedic_cli.api import Api
 from paramedic_cli.credentials import find_api
 from paramedic_cli.errors import UserError
 from paramedic_cli.lock import FolderLock
-from paramedic_cli.otel import collector_config, config_file
+from paramedic_cli.otel import collector_config, config_file, prices_of
 from paramedic_cli.ports import Wanted, check_free
 from paramedic_cli.settings import environment_of, settings_of, wanted_addresses
+from paramedic_collector.prices import VARIABLE
 from paramedic_detector.policy import Policy
 from paramedic_detector.settings import Settings
 from paramedic_detector.store.database import connect
@@ -63,6 +64,7 @@ def checkup(env: Mapping[str, str], config: Path | None, otel_config: Path | Non
         lambda: iter([ok("settings", f"understood; data in {settings.data_dir}")]),
         lambda: data_folder(settings, running=running),
         lambda: collector(otel_config, environment_of(settings, env)),
+        lambda: prices(env),
         lambda: policy(settings),
         lambda: addresses(settings, env, running=running),
         lambda: store(settings),
@@ -102,6 +104,15 @@ def collector(otel_config: Path | None, env: Mapping[str, str]) -> Iterator[Find
     except UserError as error:
         for sentence in error.sentences:
             yield wrong("collector", sentence)
+
+
+def prices(env: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        prices_of(env)
+        yield ok("prices", f"{env.get(VARIABLE) or 'the built-in ones'}: understood")
+    except UserError as error:
+        for sentence in error.sentences:
+            yield wrong("prices", sentence)
 
 
 def policy(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Which otel-config.yaml the embedded collector reads: the one that is named, the one here, or the built-in one."""
+"""Which otel-config.yaml the embedded collector reads (named, here, or built in), and the prices of models."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from paramedic_cli.errors import UserError
 from paramedic_collector.config.load import ConfigError, load
 from paramedic_collector.config.model import CollectorConfig
+from paramedic_collector.prices import VARIABLE, Prices, PricesInvalid
 
 FILE = "otel-config.yaml"
 PACKAGE = Path(__file__).parent
@@ -28,6 +29,18 @@ def collector_config(named: Path | None, env: Mapping[str, str]) -> CollectorCon
         return load(config_file(named), env)
     except ConfigError as error:
         raise UserError(*str(error).split("\n"), code=2) from None
+
+
+def prices_of(env: Mapping[str, str]) -> Prices:
+    """Prices of models, those of the team's own file first.
+
+    Raises:
+        UserError: One sentence for each thing in that file that is wrong.
+    """
+    try:
+        return Prices.load(env.get(VARIABLE))
+    except PricesInvalid as error:
+        raise UserError(*error.mistakes, code=2) from None
 
 
 def _places(here: Path) -> Iterable[Path]:

@@ -8,10 +8,12 @@ HTTP 4318 --+       |
 
 import contextlib
 import json
+import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +26,8 @@ from paramedic_collector.forward.forwarder import Forwarder
 from paramedic_collector.intake import Intake
 from paramedic_collector.join import Join
 from paramedic_collector.memory import Memory, few_arenas, resident_bytes
+from paramedic_collector.prices import Prices
+from paramedic_collector.process.filter import Filter
 from paramedic_collector.receive.addresses import Endpoint
 from paramedic_collector.receive.build import least_room, receivers_of
 from paramedic_collector.receive.http_app import Page
@@ -41,6 +45,7 @@ _JOIN_WAIT_S: Final = 1.0  # after a parent came, its last children may come
 _JOIN_KEEP_S: Final = 120.0  # that children wait for their parent
 _SERIES_LIMIT: Final = 100_000
 _KEEP_NAMES_S: Final = 600.0
+_TRACE_ID: Final = re.compile("[0-9a-fA-F]{32}")
 
 
 class Collector:
@@ -57,6 +62,7 @@ class Collector:
         replay_s: For a consumer that knows nothing, the age up to which recorded telemetry is folded.
         series_limit: Most series a family; more share one overflow series.
         limits: How much the flight recorder keeps.
+        prices: Of models, for calls that do not say what they cost; None for those that come with paramedic.
 
     Raises:
         RecorderBusy: Another collector records to the same `data_dir`.
@@ -74,6 +80,7 @@ class Collector:
         replay_s: float = REPLAY_S,
         series_limit: int = _SERIES_LIMIT,
         limits: Limits | None = None,
+        prices: Prices | None = None,
     ) -> None:
         self.addresses: dict[str, Endpoint] = {}  # once started, as they really are: "grpc", "http", "health"
         self.name = name or _name_in(Path(data_dir))
@@ -89,7 +96,7 @@ class Collector:
         self.intake = Intake(
             self.recorder, redactor, self._counters, limit_bytes=most, memory_full=self._memory.why_full
         )
-        tables = Tables(limit=series_limit, keep_s=_KEEP_NAMES_S, clock=time.monotonic)
+        tables = Tables(limit=series_limit, keep_s=_KEEP_NAMES_S, clock=time.monotonic, prices=prices)
         join = self._join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=most)
         self._windower = Windower(self.name, tables, join, self._counters, wait_s=_JOIN_WAIT_S)
         counted = Counted(config.pipelines)
@@ -137,6 +144,15 @@ class Collector:
         self._fold.stop()
         self._forwarder.stop()
         self.recorder.close()
+
+    def keep_traces(self, trace_ids: Collection[str]) -> None:
+        """Forward these whatever a `tail_sampling` thinks of them, and those of the last time no longer.
+
+        Args:
+            trace_ids: 32 hex digits each; others are ignored.
+        """
+        if self._config.keep_traces is not None:
+            self._config.keep_traces.replace([bytes.fromhex(one) for one in trace_ids if _TRACE_ID.fullmatch(one)])
 
     def _share_memory(self) -> None:
         shares = self._memory.shares()
@@ -190,6 +206,11 @@ class Collector:
             "paramedic_recorder_commits", "Writes to the disk; each holds all that had come.", lambda: recorder.commits
         )
         gauge("paramedic_duplicate_requests", "Requests sent again and not counted again.", lambda: recorder.duplicates)
+        for pipeline in self._config.pipelines:
+            for step in pipeline.processors:
+                if isinstance(step, Filter):
+                    gauge("paramedic_filter_failed", "Conditions of a filter that could not be answered.",
+                          partial(getattr, step, "failed"), pipeline=pipeline.name, processor=step.name)  # fmt: skip
         gauge("paramedic_replayed_frames", "Requests of an earlier run that were folded at the start.",
               lambda: self._fold.replayed_frames)  # fmt: skip
 

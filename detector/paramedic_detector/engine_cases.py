@@ -138,7 +138,13 @@ class Exemplars:
         self._asked_at: dict[int, float] = {}
 
     def __call__(self, tick: Tick) -> Tick:
-        return replace(tick, cases=tuple(self._case(case, tick) for case in tick.cases))
+        cases = tuple(self._case(case, tick) for case in tick.cases)
+        self._parts.keep_traces([one for case in still_open(cases) for one in self._ids(case, tick)])
+        return replace(tick, cases=cases)
+
+    def _ids(self, case: Case, tick: Tick) -> list[str]:
+        """Those it has, and those that it wants."""
+        return [*(trace["trace_id"] for trace in case.incident.traces), *self._new_ids(case, tick)]
 
     def _case(self, case: Case, tick: Tick) -> Case:
         asked_at = self._asked_at.get(case.number, 0.0)

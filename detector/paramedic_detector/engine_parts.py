@@ -3,7 +3,7 @@
 The judges are protocols, so that a test may put a scripted one in the place of each.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,6 +70,16 @@ class Recorder(Protocol):
     def traces(self, trace_ids: Iterable[str]) -> Mapping[str, Sequence[Any]]: ...
 
 
+class KeepsTraces(Protocol):
+    """Sees to it that example traces of open incidents are also forwarded, whatever samples them."""
+
+    def __call__(self, trace_ids: Collection[str], /) -> None: ...
+
+
+def keeps_none(_trace_ids: Collection[str], /) -> None:
+    """For a collector that forwards nothing, or elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judges:
     """The pure side."""
@@ -111,6 +121,7 @@ class Parts:
     timing: Timing
     new_id: Callable[[], str]  # of a command or treatment: never twice the same, also over restarts
     public_url: str = ""
+    keep_traces: KeepsTraces = keeps_none
     endpoints: tuple[str, ...] = ()  # names of the channels that messages go to
 
     @property

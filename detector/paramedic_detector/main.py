@@ -26,7 +26,7 @@ from paramedic_detector.commands import CommandHub
 from paramedic_detector.desk import Desk
 from paramedic_detector.diagnosis import Diagnoser
 from paramedic_detector.engine import Engine
-from paramedic_detector.engine_parts import Judges, Parts, Recorder, Timing
+from paramedic_detector.engine_parts import Judges, KeepsTraces, Parts, Recorder, Timing, keeps_none
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.grouping import Grouper
 from paramedic_detector.main_start import StartError, checkpoints, listen, master_key
@@ -55,6 +55,7 @@ class Detector:
         recorder: The flight recorder, asked for example traces.
         clock: Unix seconds.
         timing: Waits of the engine.
+        keep_traces: Told the example traces of all open incidents, each round.
 
     Raises:
         StartError: It cannot start: a file has mistakes, the store cannot be opened or the port is in use.
@@ -67,6 +68,8 @@ class Detector:
         recorder: Recorder,
         clock: Callable[[], float] = time.time,
         timing: Timing | None = None,
+        *,
+        keep_traces: KeepsTraces = keeps_none,
     ) -> None:
         timing = timing or Timing()
         self.settings, self._bus, self._clock = settings, bus, clock
@@ -89,6 +92,7 @@ class Detector:
             timing=timing,
             new_id=lambda: uuid.uuid4().hex,
             public_url=settings.public_url,
+            keep_traces=keep_traces,
             endpoints=tuple(channel.name for channel in channels),
         )
         self.engine = Engine(parts, clock)

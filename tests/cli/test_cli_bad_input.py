@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FREE = dict.fromkeys(("PARAMEDIC_API", "PARAMEDIC_OTLP_GRPC", "PARAMEDIC_OTLP_HTTP"), "localhost:0")
 
 
 def paramedic(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -109,6 +110,27 @@ def test_a_wrong_collector_configuration_is_named(tmp_path):
     line = the_line(paramedic(tmp_path, "up", "--no-dashboard", "--otel-config", "mine.yaml"))
     assert "mine.yaml" in line
     assert "limit_mub" in line
+
+
+def test_a_wrong_price_is_named_by_up_and_by_the_doctor(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "prices:\n  - {provider: openai, models: {gpt-4o: {input: cheap, output: 1}}}\n"
+    )
+    wrong = "mine.yaml: prices[0].models.gpt-4o.input must be US dollars for a million tokens, 0 or more, got 'cheap'"
+    done = paramedic(tmp_path, "up", "--no-dashboard", PARAMEDIC_PRICES="mine.yaml", **FREE)
+    assert (the_line(done), done.returncode) == (f"paramedic: {wrong}", 2)
+    found = json.loads(paramedic(tmp_path, "doctor", "--json", "-", PARAMEDIC_PRICES="mine.yaml").stdout)
+    assert [f["text"] for f in found if f["what"] == "prices"] == [wrong]
+
+
+def test_a_certificate_that_is_not_there_is_named(tmp_path):
+    secure = "endpoint: localhost:0\n        tls: {cert_file: gone.pem, key_file: gone.pem}\n"
+    config = (ROOT / "otel-config.yaml").read_text()
+    plain = "endpoint: ${env:PARAMEDIC_OTLP_HTTP:-localhost:4318}\n"
+    assert plain in config
+    (tmp_path / "mine.yaml").write_text(config.replace(plain, secure))
+    line = the_line(paramedic(tmp_path, "up", "--no-dashboard", "--otel-config", "mine.yaml", **FREE))
+    assert "tls.cert_file 'gone.pem' cannot be read" in line
 
 
 def test_a_wrong_policy_is_named(tmp_path):

@@ -8,16 +8,19 @@ import sys
 import time
 import urllib.request
 from dataclasses import replace
+from datetime import date
 
 from collector_kit import NANO, T0, Made, config_of, naive_windows, payload, plain_windows, random_spans, rows
 
 from paramedic_collector.bus import InProcessBus
+from paramedic_collector.config.load import parse
 from paramedic_collector.config.model import Pipeline
 from paramedic_collector.counters import LATE, OUT_OF_RANGE
 from paramedic_collector.intake import Reply
 from paramedic_collector.main import Collector
 from paramedic_collector.merge import merge_all
 from paramedic_collector.otlp import Signal
+from paramedic_collector.prices import Price, Prices, Rates
 from paramedic_collector.receive.addresses import Endpoint
 
 QUIET = config_of()  # payloads are handed to the intake
@@ -51,6 +54,56 @@ def test_batches_are_numbered_and_point_into_the_flight_recorder(tmp_path):
     assert [start for _, start, _ in ranges] == ends[:-1]  # one begins where the one before it ended
     assert ends[-1] == (tmp_path / "recorder" / ranges[0][0]).stat().st_size
     assert batches[-1].watermark == T0 - 1
+
+
+def test_calls_that_do_not_say_what_they_cost_have_the_prices_that_it_was_given(tmp_path):
+    own = Prices([Price(("openai",), "house-1", date.min, Rates(3.0, 5.0, 3.0, 3.0))])
+    attributes = {
+        "gen_ai.request.model": "house-1",
+        "gen_ai.usage.input_tokens": 1_000_000,
+        "gen_ai.usage.output_tokens": 1_000_000,
+    }
+    body = payload(Made(attributes=attributes))
+    for name, prices, cost in (("own", own, 8.0), ("usual", None, 0.0)):
+        _, batches = collected(tmp_path / name, [body], T0 + 5.0, prices=prices)
+        tables = [batch.tables["op"] for batch in batches if "op" in batch.tables]
+        assert sum(row["cost_usd"] for table in tables for row in table.to_pylist()) == cost
+
+
+SAMPLED = """
+receivers: {otlp: {protocols: {http: {endpoint: "localhost:0"}}}}
+processors:
+  filter: {trace_conditions: ['span.name == "filtered"']}
+  tail_sampling:
+    decision_wait: 10ms
+    policies: [{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]
+exporters:
+  file: {path: "PATH"}
+service:
+  pipelines:
+    traces: {receivers: [otlp], processors: [filter, tail_sampling], exporters: [file]}
+"""
+
+
+def test_traces_that_must_be_kept_are_forwarded_whatever_samples_them(tmp_path):
+    forwarded = tmp_path / "forwarded"
+    collector = Collector(parse(SAMPLED.replace("PATH", str(forwarded)), {}), InProcessBus(), tmp_path)
+    collector.start()
+    try:
+        collector.keep_traces(["02" * 16, "no trace id"])
+        for name, trace in (("dropped", 1), ("kept", 2), ("filtered", 2)):
+            body = payload(Made(name=name, trace=bytes([trace]) * 16, span=os.urandom(8)))
+            assert collector.intake.accept(Signal.TRACES, body, "test").reply is Reply.ACCEPTED
+        deadline = time.monotonic() + 20
+        while not (forwarded.exists() and "kept" in forwarded.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "kept" in forwarded.read_text()
+        assert "dropped" not in forwarded.read_text()
+        shown = collector.counters
+        for name in ("tail_sampling_decided_early", "tail_sampling_too_large", "filter_failed"):
+            assert shown[f"paramedic_{name}"] == 0
+    finally:
+        collector.stop()
 
 
 def test_late_spans_are_counted_and_still_given_out(tmp_path):

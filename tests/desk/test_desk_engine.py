@@ -269,6 +269,25 @@ def test_an_example_trace_grows_until_its_root_has_ended(room):
     assert ([span["name"] for span in trace["spans"]], trace["note"]) == (["POST /chat", "llm.primary"], "503")
 
 
+def test_the_example_traces_of_an_incident_are_kept_from_sampling_as_long_as_it_is_open(room):
+    """One that the flight recorder does not have yet may still be on its way."""
+    kept: list[list[str]] = []
+    room.parts.keep_traces = lambda ids: kept.append(sorted(ids))
+    room.recorder.spans["t1"] = [Span("t1", "a", "", "bot", "bot-1", "llm.primary", "client", 2, 5, "error", "503", {})]
+    room.tick()
+    assert kept[-1] == []
+    room.policy.mode, room.policy.reason = Mode.TELL, Reason.NOT_SURE
+    room.fault(replace(alert(room.clock.now), exemplars=tuple(Exemplar(one, "b", 5e-9, "503") for one in ("t1", "t2"))))
+    room.tick(times=2)
+    assert kept[-1] == ["t1", "t2"]
+    room.heal()
+    room.tick()
+    assert (kept[-1], room.case().incident.resolved_at) == (["t1"], None)
+    room.tick(times=15)
+    assert room.case().incident.state == "resolved"
+    assert kept[-1] == []
+
+
 def test_what_the_published_rules_would_have_said_is_counted(room):
     room.rules.fires, room.rules.fired_at_once = ["HighErrors", "BurnRate"], 5
     room.tick(times=2)

@@ -31,6 +31,7 @@ from paramedic_collector.forward.file import FileSender
 from paramedic_collector.forward.lane import Lane
 from paramedic_collector.forward.otlp_grpc import GrpcSender
 from paramedic_collector.forward.otlp_http import HttpSender
+from paramedic_collector.process.tail_sampling import TailSampling
 from paramedic_collector.record.reader import Log, Reader
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,9 @@ class _Thread:
         name = f"{pipeline.name} to {exporter.name}"
         reader = Reader(recorder, name, limit_bytes=limit_bytes, signals={pipeline.signal})
         _add_gauges(counters, reader, limit_bytes, exporter=exporter.name, pipeline=pipeline.name)
+        for one in self._processors:
+            if isinstance(one, TailSampling):
+                _add_sampling(counters, one, exporter=exporter.name, pipeline=pipeline.name, processor=one.name)
         delivery = Delivery(exporter.name, self._sender, _retry(exporter), counters, pause=stopping.wait)
         lane = Lane(pipeline.signal, reader, self._processors, delivery, pause=stopping.wait, clock=clock)
         self._thread = threading.Thread(target=self._run, args=(lane, reader), name=f"forward {name}", daemon=True)
@@ -143,3 +147,9 @@ def _add_gauges(counters: Counters, reader: Reader, limit_bytes: int, **labels: 
     gauge(size, "Bytes that wait for the fold, or on disk for an exporter.", lambda: reader.backlog_bytes, **labels)
     gauge(room, "Most bytes that may wait.", lambda: limit_bytes, **labels)
     gauge(lost, "Requests dropped because an exporter fell behind by more.", lambda: reader.dropped_frames, **labels)
+
+
+def _add_sampling(counters: Counters, one: TailSampling, **labels: str) -> None:
+    early, large = "paramedic_tail_sampling_decided_early", "paramedic_tail_sampling_too_large"
+    counters.gauge(early, "Traces decided since more than num_traces waited.", lambda: one.decided_early, **labels)
+    counters.gauge(large, "Traces dropped for their size.", lambda: one.too_large, **labels)
