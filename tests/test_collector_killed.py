@@ -15,7 +15,7 @@ from killed_kit import ONCE, PATIENCE_S, Oracle, Runner, Sender, applied
 KILLS = int(os.environ.get("PARAMEDIC_KILLS", "3"))
 SEED = int(os.environ.get("PARAMEDIC_KILL_SEED", "0")) or random.randrange(1, 10**6)
 
-pytestmark = pytest.mark.timeout(60 + 20 * KILLS)
+pytestmark = [pytest.mark.early, pytest.mark.timeout(60 + 20 * KILLS)]
 
 
 def until(what, seen):

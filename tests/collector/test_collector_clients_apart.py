@@ -11,6 +11,8 @@ from clients_kit import ROOT, TOKEN, cannot, clients, run
 HERE = Path(__file__).parent
 INSTALLED = ROOT / "build" / "clients"
 
+pytestmark = pytest.mark.early  # they are installed
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):

@@ -48,6 +48,7 @@ def send(life, names, acknowledged):
                 acknowledged.append(name)
 
 
+@pytest.mark.early
 @pytest.mark.parametrize("seed", [1])
 def test_what_was_acknowledged_arrives_though_the_backend_was_down_and_the_collector_killed(nursery, web, seed):
     dice, acknowledged, lives = random.Random(seed), list[str](), 2

@@ -21,7 +21,7 @@ from paramedic_cli.experiment import plain_environment
 from paramedic_cli.platform import PlatformProcess
 from paramedic_cli.ports import free_port, is_free
 
-pytestmark = [needs_otelcol, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [needs_otelcol, pytest.mark.early, pytest.mark.timeout(300)]
 
 WARM_S = 25.0  # of healthy traffic: without a history nothing is unusual
 PATIENCE_S = 120.0  # for anything that must come, on a busy machine
