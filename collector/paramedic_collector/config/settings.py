@@ -12,7 +12,7 @@ from paramedic_collector.config.text import Expanded, unwrapped
 from paramedic_collector.process.patterns import compiled
 from paramedic_collector.receive.addresses import Endpoint, parse_endpoint
 
-ELSEWHERE: Final = "run this file with the OpenTelemetry Collector in front of `paramedic collector`"
+ELSEWHERE: Final = "run this file with the OpenTelemetry Collector in front of `paramedic up`"
 _UNITS: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _DURATION: Final = re.compile(rf"[-+]?(?:0|(?:{_PART.pattern})+)", re.ASCII)
