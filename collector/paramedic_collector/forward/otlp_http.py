@@ -91,7 +91,7 @@ class HttpSender:
             return http_answer(signal, response.status_code, response.headers, said, self._clock())
         except (TimeoutError, httpx.TimeoutException):
             return Answer(Verdict.LATER, "timeout", f"no answer within {timeout_s:g} s")
-        except httpx.RequestError as error:
+        except (httpx.RequestError, OSError) as error:  # a TLS alert that comes late is an OSError
             return Answer(Verdict.LATER, "connection", f"{type(error).__name__}: {error}"[:200])
 
 
