@@ -95,9 +95,9 @@ class Facts:
         """All spans of all parts, in their order."""
         if len(parts) == 1:
             return parts[0]
-        return (
-            cls({name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}) if parts else cls.nothing(0)
-        )
+        if not parts:
+            return cls.nothing(0)
+        return cls({name: np.concatenate([part[name] for part in parts]) for name in COLUMNS})
 
     def __len__(self) -> int:
         return len(self._columns["ts"])
@@ -185,10 +185,8 @@ def _useless(spans: Rows, names: Interner[str]) -> Ints:
         return said
     cut, refused, empty = names.intern(["cut", "refused", "empty"])
     silent = np.isin(finish, _FINISH["stop"]) & (_number(spans, "output_tokens") == 0)
-    inferred = np.where(
-        np.isin(finish, _FINISH["cut"]), cut, np.where(np.isin(finish, _FINISH["refused"]), refused, EMPTY)
-    )
-    return np.where(said != EMPTY, said, np.where(silent, empty, inferred))
+    masks = [silent, np.isin(finish, _FINISH["cut"]), np.isin(finish, _FINISH["refused"])]
+    return np.where(said != EMPTY, said, np.select(masks, [empty, cut, refused], EMPTY))
 
 
 def _set_amounts(facts: Facts, spans: Rows, tables: Tables) -> None:

@@ -59,10 +59,7 @@ class Interner(Generic[Name]):
     def intern(self, names: Sequence[Name]) -> NDArray[np.int64]:
         """The numbers of `names`; best called with each name once."""
         now = self._clock()
-        numbers = np.fromiter((self._number(name, now) for name in names), np.int64, len(names))
-        lasting = numbers > OVERFLOW
-        self._used_at[numbers[lasting]] = now
-        return numbers
+        return np.fromiter((self._number(name, now) for name in names), np.int64, len(names))
 
     def numbers_of(self, marks: NDArray[np.int64], name_at: Callable[[int], Name]) -> NDArray[np.int64]:
         """The numbers of names that are given by their marks; mark 0 is EMPTY.
@@ -71,16 +68,14 @@ class Interner(Generic[Name]):
             marks: (n,) one mark stands for one name, always.
             name_at: The name of element i; asked only for marks that are not known.
         """
-        numbers = self._marks.look_up(marks)
+        numbers, now = self._marks.look_up(marks), self._clock()
+        self._used_at[numbers[numbers > OVERFLOW]] = now  # first: learning new names may give unused numbers away
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
-            now = self._clock()
             distinct, first = np.unique(marks[unknown], return_index=True)
-            found = [
-                self._learn(mark, name_at(int(at)), now) for mark, at in zip(distinct, unknown[first], strict=True)
-            ]
+            asked = zip(distinct.tolist(), unknown[first].tolist(), strict=True)
+            found = [self._learn(mark, name_at(at), now) for mark, at in asked]
             numbers[unknown] = np.array(found)[np.searchsorted(distinct, marks[unknown])]
-        self._used_at[numbers[numbers > OVERFLOW]] = self._clock()
         return numbers
 
     def _learn(self, mark: int, name: Name, now: float) -> int:
@@ -92,6 +87,8 @@ class Interner(Generic[Name]):
     def _number(self, name: Name, now: float) -> int:
         number = self._numbers.get(name)
         if number is not None:
+            if number > OVERFLOW:
+                self._used_at[number] = now
             return number
         if len(self) >= self._limit:
             self._sweep(now)
