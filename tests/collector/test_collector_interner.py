@@ -25,12 +25,12 @@ def by_name(table, *names):
 
 
 @pytest.mark.parametrize("numbers", [by_mark, by_name])
-def test_a_name_that_comes_back_after_long_is_not_taken_for_a_new_one_beside_it(numbers, clock):
-    """The new names sweep the table, in which the old one was not used for long until this very moment."""
+def test_names_that_come_back_after_long_are_not_taken_for_a_new_one_beside_them(numbers, clock):
+    """The new name sweeps the table, in which the others were not used for long until this very moment."""
     table = Interner("", "_overflow", limit=3, keep_s=KEEP_S, clock=clock)
-    numbers(table, "b", "c", "old")
+    numbers(table, "old", "unused", "older")
     clock.now += KEEP_S + 1
-    together = ["old", "new", "newer"]
+    together = ["old", "older", "new"]
     assert [table[number] for number in numbers(table, *together)] == together
 
 
