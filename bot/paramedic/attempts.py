@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from opentelemetry.trace import SpanKind
 
-from paramedic.breaker import FAILED, SAYS_NOTHING, WORKED, Verdict
 from paramedic.budget import Frame, frame
 from paramedic.calls import Call, Value, error_type, status_of
 from paramedic.contract.attributes import (
@@ -34,8 +33,9 @@ from paramedic.contract.attributes import (
     REFUSED_BY_COMMAND,
     TIMEOUT,
 )
-from paramedic.effects import Effects
-from paramedic.gate import Admission, Gate, Refusal
+from paramedic.policy.breaker import FAILED, SAYS_NOTHING, WORKED, Verdict
+from paramedic.policy.effects import Effects
+from paramedic.policy.gate import Admission, Gate, Refusal
 from paramedic.refusals import Refused, refusal
 from paramedic.registry import Key
 from paramedic.telemetry.runtime import dropped, runtime

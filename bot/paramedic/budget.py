@@ -11,7 +11,10 @@ import math
 import time
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paramedic.request import Request
 
 DEADLINE_HEADER = "paramedic-deadline-ms"
 
@@ -23,10 +26,12 @@ class Frame:
         call: The guarded call in progress; None outside one.
         ends_at: When the budget is used up, in seconds of `time.monotonic`; infinity without a budget.
         level: Of the fallback that is running, for the guard that it enters next.
+        request: What is being served, when somebody said.
     """
 
     ends_at = math.inf
     level = 0
+    request: "Request | None" = None
     _call: Any = None
 
     def __init__(self, call: Any, ends_at: float, level: int = 0) -> None:

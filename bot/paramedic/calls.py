@@ -31,7 +31,7 @@ from paramedic.contract.attributes import (
     TIMEOUT,
     USELESS,
 )
-from paramedic.gate import Admission
+from paramedic.policy.gate import Admission
 from paramedic.telemetry.runtime import dropped, log
 
 Value = str | bool | int | float | list[str]

@@ -19,11 +19,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from paramedic.attempts import INF, Check
-from paramedic.breaker import Breaker
 from paramedic.budget import DEADLINE_HEADER, left_s
 from paramedic.calls import Call, Value, current_call
-from paramedic.gate import Gate
 from paramedic.obeying import Obeying
+from paramedic.policy.breaker import Breaker
+from paramedic.policy.gate import Gate
 from paramedic.registry import registry
 from paramedic.rescue import Rescue
 

@@ -7,11 +7,11 @@ command --objection? none--> obey: the gate refuses from the next call on
 from collections.abc import Callable, Sequence
 
 from paramedic.attempts import Attempts
-from paramedic.breaker import State
 from paramedic.calls import Call
 from paramedic.contract.command import ActionKind
-from paramedic.effects import Effect
-from paramedic.gate import Forced
+from paramedic.policy.breaker import State
+from paramedic.policy.effects import Effect
+from paramedic.policy.gate import Forced
 from paramedic.telemetry.runtime import dropped
 
 

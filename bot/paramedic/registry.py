@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paramedic.contract.command import Command, CommandError, Target
-from paramedic.effects import Effect, read_effect
+from paramedic.policy.effects import Effect, read_effect
 
 if TYPE_CHECKING:
     from paramedic.obeying import Obeying

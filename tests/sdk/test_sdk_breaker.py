@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic.breaker import Breaker, State, Verdict
+from paramedic.policy.breaker import Breaker, State, Verdict
 
 FAILED, WORKED, NOTHING = Verdict.FAILED, Verdict.WORKED, Verdict.SAYS_NOTHING
 

@@ -9,12 +9,12 @@ import pytest
 from sdk_platform_stub import KEY, SECRET, PlatformStub, event, snapshot
 
 from paramedic import Guard, Router
-from paramedic.breaker import State
 from paramedic.commands.client import CommandClient
 from paramedic.commands.ledger import Ledger
 from paramedic.commands.sse import StreamError, events
 from paramedic.contract.command import SignedCommand
 from paramedic.contract.credentials import Platform
+from paramedic.policy.breaker import State
 from paramedic.registry import registry
 
 NOW = 1_700_000_000.0

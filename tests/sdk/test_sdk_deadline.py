@@ -8,7 +8,7 @@ import pytest
 
 import paramedic
 from paramedic import DeadlineExceeded, Guard, deadline, left_s
-from paramedic.breaker import State
+from paramedic.policy.breaker import State
 
 
 async def hang():

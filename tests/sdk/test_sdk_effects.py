@@ -7,8 +7,8 @@ import random
 import pytest
 
 from paramedic import BreakerOpen, BulkheadFull, CommandRefused, Guard, Router, Shed
-from paramedic.breaker import State
 from paramedic.contract.command import CommandError
+from paramedic.policy.breaker import State
 from paramedic.registry import registry
 
 

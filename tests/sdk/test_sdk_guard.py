@@ -9,8 +9,8 @@ import pytest
 
 import paramedic
 from paramedic import BreakerOpen, BulkheadFull, DeadlineExceeded, Guard, Refused
-from paramedic.breaker import State
 from paramedic.calls import error_type
+from paramedic.policy.breaker import State
 from paramedic.testing import FaultInjector
 
 

@@ -29,7 +29,7 @@ def test_every_argument_of_a_guard_is_explained():
 
 
 def test_every_command_that_is_obeyed_is_explained():
-    from paramedic.effects import SUPPORTED
+    from paramedic.policy.effects import SUPPORTED
 
     text = README.read_text()
     assert not {kind for kind in [*SUPPORTED, ActionKind.CLEAR] if f"| `{kind}` |" not in text}

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from paramedic import BreakerOpen, Router
-from paramedic.breaker import State
+from paramedic.policy.breaker import State
 
 
 def member(name, seen, fails=None):

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from paramedic import BreakerOpen, Guard, Refused
-from paramedic.breaker import State
+from paramedic.policy.breaker import State
 
 
 @pytest.mark.parametrize("trials", [1, 3])

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from paramedic.breaker import Breaker, Verdict
+from paramedic.policy.breaker import Breaker, Verdict
 from paramedic.telemetry.runtime import dropped
 
 log = logging.getLogger("paramedic")

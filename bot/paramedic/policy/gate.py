@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from paramedic.breaker import WORKED, Breaker, State, Verdict
 from paramedic.contract.attributes import (
     REFUSED_BY_BREAKER,
     REFUSED_BY_BULKHEAD,
@@ -19,8 +18,9 @@ from paramedic.contract.attributes import (
     REFUSED_BY_OPERATOR,
     REFUSED_BY_SHED,
 )
-from paramedic.effects import Effect, Effects, Standing
-from paramedic.probes import Probes
+from paramedic.policy.breaker import WORKED, Breaker, State, Verdict
+from paramedic.policy.effects import Effect, Effects, Standing
+from paramedic.policy.probes import Probes
 
 Forced = Literal["open", "closed"] | None
 

@@ -7,7 +7,7 @@ So a path that stays sick costs ever fewer calls, and one that recovers is soon 
 
 from collections.abc import Callable
 
-from paramedic.breaker import FAILED, WORKED, Verdict
+from paramedic.policy.breaker import FAILED, WORKED, Verdict
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 4.0
