@@ -1,0 +1,11 @@
+"""Time that a test moves by hand."""
+
+
+class Clock:
+    """Seconds that pass only when told: ``clock.now += 30``."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
