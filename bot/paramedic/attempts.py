@@ -80,7 +80,7 @@ class Attempts:
         self.key, (self.name, self.peer, self.zone) = key, key
         self.deadline_s, self.fallbacks, self.ignore = deadline_s, tuple(fallbacks), ignore
         self.counts: defaultdict[str, int] = defaultdict(int)
-        self._gate, self._check, self._clock = gate, check, clock
+        self._gate, self._check, self.clock = gate, check, clock
         self._lock = threading.Lock()
         self._calls: dict[Call, None] = {}  # in flight, oldest first
         self._told_check = False
@@ -94,7 +94,7 @@ class Attempts:
         """Calls begun and not ended, and the age of the oldest in seconds."""
         with self._lock:
             oldest = next(iter(self._calls), None)
-            return len(self._calls), 0.0 if oldest is None else max(0.0, self._clock() - oldest.started)
+            return len(self._calls), 0.0 if oldest is None else max(0.0, self.clock() - oldest.started)
 
     def count_fallback(self) -> None:
         with self._lock:
@@ -106,19 +106,28 @@ class Attempts:
         self._calls.clear()
         self._gate.forget_calls()
 
-    def _begin(self, task: "asyncio.Task[Any] | None", probe: bool | None) -> Call:
+    def begin(self, task: "asyncio.Task[Any] | None", probe: bool | None = None) -> Call:
+        """Ask the gate; a call that may be made is in flight until `ended` or `failed`, exactly one of them, once.
+
+        Raises:
+            Refused: It must not be made.
+        """
         if runtime.forked:
             runtime.revive()
-        outer, now, gate = frame.get(), self._clock(), self._gate
+        outer, now, gate = frame.get(), self.clock(), self._gate
         left = INF if outer is None or outer.ends_at == INF else outer.ends_at - time.monotonic()
         with self._lock:
             answer = gate.admit(now, left, probe)
             effects = gate.effects
             if answer.__class__ is Admission:
-                call = Call(answer, now, task)
+                call = Call(self, answer, now, task)
                 self._calls[call] = None
         if answer.__class__ is Refusal:
             self._refuse(answer, outer)
+        if effects is not None:
+            call.effects = effects
+        if outer is not None and outer.request is not None:
+            call.request = outer.request
         if self.deadline_s is not None or left != INF or effects is not None:
             self._bound(call, effects, outer, left)
         if runtime.tracer is not None:
@@ -136,9 +145,12 @@ class Attempts:
 
     def _about(self, call: Call, outer: Frame | None) -> Mapping[str, Value]:
         admission, level = call.admission, 0 if outer is None else outer.level
-        if not level and not admission.probe:
+        request = call.request
+        if not level and not admission.probe and request is None:
             return self._attributes
         about: dict[str, Value] = {**self._attributes, FALLBACK_LEVEL: level}
+        if request is not None:
+            about.update(request.attributes)
         if admission.probe:
             about.update({PROBE: True, LEASE_ID: admission.lease_id})
         return about
@@ -155,20 +167,27 @@ class Attempts:
         error.level = why.level
         raise error
 
-    def _ended(self, call: Call, result: Any) -> None:
+    def ended(self, call: Call, result: Any) -> None:
+        """The call answered.
+
+        Raises:
+            Useless: The answer helps nobody.
+        """
         timed = call.task is None and call.timeout_s is not None
         if self._check is None and not (timed or call.abandoned) and call.useless_as is None:  # as nearly always
             with self._lock:
                 if self._calls.pop(call, call) is None:
                     self._gate.leave(call.admission, WORKED, 0.0)
                 self.counts["worked"] += 1
+            if runtime.recorder is not None:
+                self._record(call, "worked", None)
             return call.leave(None)
         if call.abandoned and call.task is not None:
             call.task.uncancel()  # it answered all the same
             call.abandoned = False
         if call.useless_as is None and self._check is not None:
             call.useless_as = self._checked(result)
-        late = timed and self._clock() - call.started > (call.timeout_s or 0)
+        late = timed and self.clock() - call.started > (call.timeout_s or 0)
         if call.useless_as is not None:
             self._end(call, FAILED, "useless", TIMEOUT if late else None)
             raise Useless(result, call.useless_as)
@@ -177,7 +196,8 @@ class Attempts:
         else:
             self._end(call, WORKED, "worked", None)
 
-    def _failed(self, call: Call, error: BaseException) -> None:
+    def failed(self, call: Call, error: BaseException) -> None:
+        """The call raised; raise the error again unless this raises another in its place."""
         cancelled = isinstance(error, asyncio.CancelledError)
         if call.abandoned and call.task is not None:
             if call.task.uncancel() == 0 or not cancelled:
@@ -200,16 +220,27 @@ class Attempts:
         """A callee that got less than half of its usual time, because the budget was short, is not to blame."""
         own, given = call.own_deadline_s, call.timeout_s
         short_changed = own is not None and given is not None and given < own / 2
-        return SAYS_NOTHING if short_changed and self._clock() - call.started >= (given or 0) else FAILED
+        return SAYS_NOTHING if short_changed and self.clock() - call.started >= (given or 0) else FAILED
 
     def _end(
         self, call: Call, verdict: Verdict, outcome: str, error_type: str | None, *, cancelled: bool = False
     ) -> None:
         with self._lock:
             if self._calls.pop(call, call) is None:  # a fork may have emptied it
-                self._gate.leave(call.admission, verdict, 0.0 if verdict is WORKED else self._clock())
+                self._gate.leave(call.admission, verdict, 0.0 if verdict is WORKED else self.clock())
             self.counts[outcome] += 1
+        if runtime.recorder is not None:
+            self._record(call, outcome, error_type)
         call.leave(error_type, cancelled)
+
+    def _record(self, call: Call, outcome: str, error_type: str | None) -> None:
+        recorder = runtime.recorder
+        try:
+            if recorder is not None:
+                recorder.ended(self, call, outcome, error_type, max(0.0, self.clock() - call.started))
+        except Exception as error:
+            dropped.add("metrics")
+            log.debug("the metrics of a call were lost: %r", error)
 
     def _checked(self, result: Any) -> str | None:
         assert self._check is not None

@@ -37,6 +37,12 @@ class Frame:
     def __init__(self, call: Any, ends_at: float, level: int = 0) -> None:
         self._call, self.ends_at, self.level = call, ends_at, level
 
+    def inherit(self, outer: "Frame | None") -> "Frame":
+        """The same, serving the request of the frame around it."""
+        if outer is not None and outer.request is not None:
+            self.request = outer.request
+        return self
+
     @property
     def call(self) -> Any:
         return self._call
@@ -62,7 +68,7 @@ class Below:
     def __enter__(self) -> None:
         outer = frame.get()
         call, ends_at = (None, math.inf) if outer is None else (outer.call, outer.ends_at)
-        self._token = frame.set(Frame(call, ends_at, self._level))
+        self._token = frame.set(Frame(call, ends_at, self._level).inherit(outer))
 
     def __exit__(self, *_: object) -> None:
         leave_frame(self._token)
@@ -97,7 +103,7 @@ class deadline:
         ends_at = time.monotonic() + self.seconds
         if outer is None:
             outer = Frame(None, math.inf)
-        self._token = frame.set(Frame(outer.call, min(ends_at, outer.ends_at), outer.level))
+        self._token = frame.set(Frame(outer.call, min(ends_at, outer.ends_at), outer.level).inherit(outer))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,10 +7,9 @@ call.tokens(input=812, output=64)
 """
 
 import asyncio
-import time
 from collections.abc import Mapping
 from contextvars import Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
@@ -31,8 +30,12 @@ from paramedic.contract.attributes import (
     TIMEOUT,
     USELESS,
 )
+from paramedic.policy.effects import Effects
 from paramedic.policy.gate import Admission
-from paramedic.telemetry.runtime import dropped, log
+from paramedic.telemetry.runtime import dropped, log, runtime
+
+if TYPE_CHECKING:
+    from paramedic.attempts import Attempts
 
 Value = str | bool | int | float | list[str]
 
@@ -46,30 +49,37 @@ class Call(Frame):
     timeout_s: float | None = None  # of this attempt
     own_deadline_s: float | None = None  # of the guard, before the surrounding budget shortened it
     abandoned = False
-    _has_first_token = False
+    effects: Effects | None = None  # of commands, in force when it began
+    said: dict[str, Value] | None = None  # what `set` wrote
+    first_token_s: float | None = None
+    _described = False
     _context: "Token[context.Context]"
     token: "Token[Frame | None]"  # of the frame before this one
 
-    def __init__(self, admission: Admission, started: float, task: "asyncio.Task[Any] | None") -> None:
-        self.admission, self.started, self.task = admission, started, task
+    def __init__(
+        self, guard: "Attempts | None", admission: Admission, started: float, task: "asyncio.Task[Any] | None"
+    ) -> None:
+        self.guard, self.admission, self.started, self.task = guard, admission, started, task
 
     @property
     def call(self) -> "Call":
         return self
 
     def set(self, name: str, value: Value) -> None:
-        """Write an attribute on the call's span."""
+        """Write an attribute on the call's span; metrics read it too."""
         if self.span is not None:
             self.span.set_attribute(name, value)
+        elif runtime.recorder is None:
+            return
+        if self.said is None:
+            self.said = {}
+        self.said[name] = value
 
     def first_token(self) -> None:
         """Say that the first piece of the answer is here; later ones do not count."""
-        if self._has_first_token or self.span is None:
-            return
-        self._has_first_token = True
-        begun_ns = getattr(self.span, "start_time", None)
-        if begun_ns is not None:
-            self.span.set_attribute(TIME_TO_FIRST_CHUNK, (time.time_ns() - begun_ns) / 1e9)
+        if self.first_token_s is None and self.guard is not None:
+            self.first_token_s = max(0.0, self.guard.clock() - self.started)
+            self.set(TIME_TO_FIRST_CHUNK, self.first_token_s)
 
     def tokens(self, *, input: int, output: int) -> None:
         """Say what the call used."""
@@ -83,6 +93,24 @@ class Call(Frame):
     def useless(self, kind: str) -> None:
         """Say that the answer helps nobody ("empty", "cut", "refused"): it fails the call, as `check` does."""
         self.useless_as = kind
+
+    def cap_tokens(self, wanted: int) -> int:
+        """How many tokens to ask for at most: what is wanted, or less when a command caps it."""
+        most = getattr(self.effects, "max_tokens", None)
+        return wanted if most is None else min(wanted, most)
+
+    def describes(self, attributes: Mapping[str, Value]) -> bool:
+        """For an instrumented client inside: whether this call is that client's.
+
+        The first client to ask gets True, and its attributes stand on this call's span; a later one makes
+        a span of its own.
+        """
+        if self._described or self.guard is None:
+            return False
+        self._described = True
+        for name, value in attributes.items():
+            self.set(name, value)
+        return True
 
     def leave(self, error_type: str | None, cancelled: bool = False) -> None:
         """Go back to what was current before, and end the span with what became of the call."""
@@ -139,11 +167,14 @@ class Call(Frame):
 class NoCall(Call):
     """What stands in for a call outside of one: takes everything and does nothing."""
 
+    def set(self, name: str, value: Value) -> None:
+        return
+
     def useless(self, kind: str) -> None:
         return
 
 
-NO_CALL = NoCall(Admission(None), 0.0, None)
+NO_CALL = NoCall(None, Admission(None), 0.0, None)
 
 
 def current_call() -> Call:

@@ -176,7 +176,7 @@ class Guard(Obeying):
         self, fn: Callable[..., Coroutine[Any, Any, R]], args: Any, kwargs: Any, probe: bool | None = None
     ) -> R:
         """One call without fallbacks; `Useless` stands for an answer that helps nobody."""
-        call = self._begin(asyncio.current_task(), probe)
+        call = self.begin(asyncio.current_task(), probe)
         try:
             if call.timeout_s is None:
                 result = await fn(*args, **kwargs)
@@ -184,20 +184,20 @@ class Guard(Obeying):
                 async with asyncio.timeout(call.timeout_s):
                     result = await fn(*args, **kwargs)
         except BaseException as error:
-            self._failed(call, error)
+            self.failed(call, error)
             raise
-        self._ended(call, result)
+        self.ended(call, result)
         return result
 
     def attempt_sync(self, fn: Callable[..., R], args: Any, kwargs: Any, probe: bool | None = None) -> R:
         """As `attempt`, for a function that cannot be interrupted."""
-        call = self._begin(None, probe)
+        call = self.begin(None, probe)
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
-            self._failed(call, error)
+            self.failed(call, error)
             raise
-        self._ended(call, result)
+        self.ended(call, result)
         return result
 
     async def _rescue(self, failure: Exception, args: Any, kwargs: Any) -> Any:

@@ -49,7 +49,7 @@ class Obeying(Attempts):
 
     def obey(self, command_id: str, effect: Effect, ends_at: float) -> None:
         """Obey from the next call on, until `ends_at` of this guard's clock."""
-        now = self._clock()
+        now = self.clock()
         with self._lock:
             self._gate.put(command_id, effect, ends_at, now)
             calls = list(self._calls)
@@ -59,7 +59,7 @@ class Obeying(Attempts):
 
     def disobey(self, command_id: str) -> None:
         with self._lock:
-            self._gate.drop(command_id, self._clock())
+            self._gate.drop(command_id, self.clock())
 
     def _let_go(self, call: Call, in_s: float) -> None:
         if call.task is None or call.admission.probe:
@@ -78,7 +78,7 @@ class Obeying(Attempts):
     def draws_probe(self) -> bool | None:
         """For a router: None while the path is open, else whether this call shall probe it."""
         with self._lock:
-            now = self._clock()
+            now = self.clock()
             effects = self._gate.effects_at(now)
             if effects is None or effects.closed_until is None or self._gate.forced is not None:
                 return None
@@ -88,7 +88,7 @@ class Obeying(Attempts):
     def ready(self) -> bool:
         """Whether the local breaker and the operator would let a call through now."""
         with self._lock:
-            return self._gate.forced != "open" and self._gate.breaker.wait_s(self._clock()) == 0
+            return self._gate.forced != "open" and self._gate.breaker.wait_s(self.clock()) == 0
 
     @property
     def stands(self) -> bool:
@@ -98,4 +98,4 @@ class Obeying(Attempts):
     @property
     def state(self) -> State:
         with self._lock:
-            return self._gate.state(self._clock())
+            return self._gate.state(self.clock())

@@ -1,6 +1,6 @@
 """A call that was not made: why, and when to ask again.
 
-    Refused --- BreakerOpen, BulkheadFull, CommandRefused, DeadlineExceeded, Shed
+    Refused --- BreakerOpen, BulkheadFull, CommandRefused, DeadlineExceeded, ResidencyRefused, Shed
 
 A refusal says nothing about the callee: it is counted apart and is never an error of it.
 """
@@ -13,6 +13,7 @@ from paramedic.contract.attributes import (
     REFUSED_BY_COMMAND,
     REFUSED_BY_DEADLINE,
     REFUSED_BY_OPERATOR,
+    REFUSED_BY_RESIDENCY,
     REFUSED_BY_SHED,
 )
 
@@ -22,7 +23,8 @@ class Refused(Exception):
 
     Attributes:
         name: The guard that refused.
-        reason: What refused: "operator", "command", "breaker", "bulkhead", "deadline" or "shed".
+        reason: What refused: "operator", "command", "breaker", "bulkhead", "deadline", "shed" or
+            "residency".
         retry_in_s: Seconds after which it may be worth asking again; None when nobody can know.
     """
 
@@ -68,6 +70,12 @@ class Shed(Refused):
     why = "load is being shed"
 
 
+class ResidencyRefused(Refused):
+    """Nobody in a region where the data of this request may go can be asked."""
+
+    why = "no member stands in a region where this data may go"
+
+
 _CLASS_OF: dict[str, type[Refused]] = {
     REFUSED_BY_OPERATOR: BreakerOpen,
     REFUSED_BY_COMMAND: CommandRefused,
@@ -75,6 +83,7 @@ _CLASS_OF: dict[str, type[Refused]] = {
     REFUSED_BY_BULKHEAD: BulkheadFull,
     REFUSED_BY_DEADLINE: DeadlineExceeded,
     REFUSED_BY_SHED: Shed,
+    REFUSED_BY_RESIDENCY: ResidencyRefused,
 }
 
 

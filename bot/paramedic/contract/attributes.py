@@ -37,6 +37,7 @@ REFUSED_BY_BREAKER: Final = "breaker"
 REFUSED_BY_BULKHEAD: Final = "bulkhead"
 REFUSED_BY_DEADLINE: Final = "deadline"
 REFUSED_BY_SHED: Final = "shed"
+REFUSED_BY_RESIDENCY: Final = "residency"  # by a router: no member where the data of the request may go
 # Values of ERROR_TYPE that guards set beside status codes and exception names.
 TIMEOUT: Final = "timeout"
 

@@ -5,21 +5,52 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import Tracer
 
+if TYPE_CHECKING:
+    from paramedic.attempts import Attempts
+    from paramedic.calls import Call
+
 log = logging.getLogger("paramedic")
+
+
+class Recorder(Protocol):
+    """Makes metrics of calls."""
+
+    def ended(self, guard: "Attempts", call: "Call", outcome: str, error_type: str | None, seconds: float) -> None:
+        """Hear of a call that was made, once, after its breaker did.
+
+        Args:
+            guard: Whose call it was.
+            call: What was said about it.
+            outcome: "worked", "failed", "useless", "cancelled" or "abandoned".
+            error_type: As on its span.
+            seconds: From its begin to its end.
+        """
+
+
+class Events(Protocol):
+    """Sends things that happened."""
+
+    def emit(self, name: str, attributes: Mapping[str, Any], *, severity: int = 9, body: str = "") -> None:
+        """Send one; never raises."""
 
 
 class Runtime:
     """Attributes:
     tracer: Makes the spans of guards; None when nobody records.
+    recorder: Makes their metrics.
+    events: Sends what happened.
     forked: True in a forked child until its threads have been started anew.
     """
 
     def __init__(self) -> None:
         self.tracer: Tracer | None = None
+        self.recorder: Recorder | None = None
+        self.events: Events | None = None
         self.forked = False
         self._revive: list[Callable[[], None]] = []
 
