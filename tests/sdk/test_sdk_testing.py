@@ -1,0 +1,222 @@
+"""The kit for a team's own tests: faults strike where they were told to, and nowhere else."""
+
+import asyncio
+import inspect
+import time
+
+import pytest
+
+from paramedic.testing import Clock, FaultInjector, StatusError
+
+
+async def tell(count: int = 4):
+    for number in range(count):
+        yield number
+
+
+def tell_sync(count: int = 4):
+    yield from range(count)
+
+
+async def reply() -> str:
+    return "answer"
+
+
+def reply_sync() -> str:
+    return "answer"
+
+
+async def heard_of(stream) -> list:
+    heard = []
+    try:
+        async for chunk in stream:
+            heard.append(chunk)
+    except Exception as error:
+        heard.append(type(error).__name__)
+    return heard
+
+
+def heard_of_sync(stream) -> list:
+    heard = []
+    try:
+        for chunk in stream:
+            heard.append(chunk)
+    except Exception as error:
+        heard.append(type(error).__name__)
+    return heard
+
+
+@pytest.fixture
+def faults(clock: Clock) -> FaultInjector:
+    return FaultInjector(seed=1, clock=clock)
+
+
+@pytest.fixture(params=["sync", "async"])
+def hear(request, faults):
+    """What comes out of a faulty stream of 0, 1, 2, 3."""
+    if request.param == "sync":
+        return lambda: heard_of_sync(faults.wrap(tell_sync)())
+    return lambda: asyncio.run(heard_of(faults.wrap(tell)()))
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request, faults):
+    """What a faulty function answers."""
+    if request.param == "sync":
+        return faults.wrap(reply_sync)
+    faulty = faults.wrap(reply)
+    return lambda: asyncio.run(faulty())
+
+
+def test_without_a_fault_everything_comes_through(ask, hear):
+    assert ask() == "answer"
+    assert hear() == [0, 1, 2, 3]
+
+
+def test_a_stream_fails_after_as_many_chunks_as_told(faults, hear):
+    faults.fail(ConnectionError, after=2)
+    assert hear() == [0, 1, "ConnectionError"]
+    faults.fail(ConnectionError())
+    assert hear() == ["ConnectionError"]
+
+
+def test_a_stream_is_cut_without_a_word(faults, hear):
+    faults.cut(after=3)
+    assert hear() == [0, 1, 2]
+
+
+def test_a_fault_behind_the_end_of_a_stream_never_strikes(faults, hear):
+    faults.fail(ConnectionError, after=5)
+    assert hear() == [0, 1, 2, 3]
+
+
+def test_a_stream_that_fails_at_its_end_gave_everything_before(faults, hear):
+    faults.fail(ConnectionError, after=4)
+    assert hear() == [0, 1, 2, 3, "ConnectionError"]
+
+
+def test_a_stream_stalls_once_and_goes_on(faults, hear, clock):
+    faults.hang(30, after=1)
+    assert hear() == [0, 1, 2, 3]
+    assert clock() == 1030
+
+
+def test_a_trickle_waits_before_each_chunk_and_before_the_end(faults, hear, clock):
+    faults.trickle(2)
+    assert hear() == [0, 1, 2, 3]
+    assert clock() == 1010
+
+
+def test_a_stream_answers_other_chunks(faults, hear):
+    faults.answer(["", "?"])
+    assert hear() == ["", "?"]
+
+
+def test_a_function_fails_hangs_and_answers_at_once_whatever_the_chunk(faults, ask, clock):
+    faults.fail(LookupError, after=7)
+    with pytest.raises(LookupError):
+        ask()
+    faults.hang(30)
+    assert ask() == "answer"
+    faults.trickle(5)
+    assert ask() == "answer"
+    assert clock() == 1035
+    faults.answer("")
+    assert ask() == ""
+    faults.cut()
+    assert ask() == "answer"
+
+
+def test_a_fault_heals_by_itself_after_its_times(faults, ask):
+    faults.fail(LookupError, times=2)
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            ask()
+    assert ask() == "answer"
+    assert faults.calls == 3
+
+
+def test_a_share_hits_as_many_calls_as_it_says_and_the_same_ones_for_one_seed():
+    def hits(seed: int) -> list[bool]:
+        faults = FaultInjector(seed)
+        faults.answer(True, share=0.25)
+        faulty = faults.wrap(lambda: False)
+        return [faulty() for _ in range(400)]
+
+    assert 70 < sum(hits(3)) < 130
+    assert hits(3) == hits(3) != hits(4)
+
+
+def test_an_exception_is_a_new_one_each_time(faults):
+    """A guard marks an exception that was retried already; the next call must not inherit the mark."""
+    faults.fail(StatusError(503, {"retry-after": "2"}))
+    caught = []
+    for _ in range(2):
+        with pytest.raises(StatusError) as raised:
+            faults.wrap(reply_sync)()
+        caught.append(raised.value)
+    assert caught[0] is not caught[1]
+    assert caught[1].response.headers == {"retry-after": "2"}
+
+
+def test_an_exception_that_cannot_be_copied_is_raised_as_it_is(faults):
+    class Odd(Exception):
+        def __init__(self, one, two):
+            super().__init__("odd")
+
+    faults.fail(Odd(1, 2))
+    with pytest.raises(Odd):
+        faults.wrap(reply_sync)()
+
+
+def test_a_rate_limit_reads_like_a_providers(faults, ask):
+    faults.limit_rate(2.5)
+    with pytest.raises(StatusError) as raised:
+        ask()
+    assert raised.value.status_code == raised.value.response.status_code == 429
+    assert raised.value.response.headers["retry-after"] == "2.5"
+
+
+def test_a_stream_that_is_closed_early_closes_what_it_wraps(faults):
+    closed = []
+
+    async def source():
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append("async")
+
+    def source_sync():
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append("sync")
+
+    async def first() -> None:
+        stream = faults.wrap(source)()
+        await anext(stream)
+        await stream.aclose()
+
+    asyncio.run(first())
+    stream = faults.wrap(source_sync)()
+    next(stream)
+    stream.close()
+    assert closed == ["async", "sync"]
+
+
+def test_a_wrapped_function_is_still_what_it_was(faults):
+    assert inspect.isasyncgenfunction(faults.wrap(tell))
+    assert inspect.isgeneratorfunction(faults.wrap(tell_sync))
+    assert inspect.iscoroutinefunction(faults.wrap(reply))
+    assert faults.wrap(reply_sync).__name__ == "reply_sync"
+
+
+def test_without_a_clock_it_really_waits(monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    faults = FaultInjector()
+    faults.hang(3)
+    assert faults.wrap(reply_sync)() == "answer"
+    assert slept == [3]
