@@ -6,7 +6,9 @@ import time
 
 import pytest
 
-from paramedic.testing import Clock, FaultInjector, StatusError
+from paramedic import CommandRefused, Guard, Shed
+from paramedic.contract.command import AckState
+from paramedic.testing import Clock, FaultInjector, StatusError, commands
 
 
 async def tell(count: int = 4):
@@ -220,3 +222,61 @@ def test_without_a_clock_it_really_waits(monkeypatch):
     faults.hang(3)
     assert faults.wrap(reply_sync)() == "answer"
     assert slept == [3]
+
+
+def test_a_command_is_obeyed_until_its_lease_ends(clock):
+    guard = Guard("llm", peer="aurora", clock=clock, fallbacks=[lambda: "fallback"])
+    with commands(clock) as platform:
+        ack = platform.send("trip_breaker", peer="aurora", ttl_s=30, probe_share=0)
+        assert (ack.state, ack.guards) == (AckState.APPLIED, ("llm",))
+        assert guard.run_sync(reply_sync) == "fallback"
+        clock.now += 31
+        assert guard.run_sync(reply_sync) == "answer"
+        platform.sweep()
+        assert platform.acks[-1].state == AckState.EXPIRED
+
+
+def test_a_command_can_be_cleared_and_ends_with_its_block(clock):
+    guard = Guard("llm", clock=clock)
+    with commands(clock) as platform:
+        platform.clear(platform.send("shed_load", guard="llm", share=1.0))
+        assert guard.run_sync(reply_sync) == "answer"
+        platform.send("shed_load", guard="llm", share=1.0)
+        with pytest.raises(Shed):
+            guard.run_sync(reply_sync)
+    assert guard.run_sync(reply_sync) == "answer"
+
+
+def test_commands_end_when_a_test_fails_in_their_midst(clock):
+    guard = Guard("llm", clock=clock)
+
+    def a_test_that_fails():
+        with commands(clock) as platform:
+            platform.send("trip_breaker", guard="llm", probe_share=0)
+            guard.run_sync(reply_sync)
+
+    with pytest.raises(CommandRefused):
+        a_test_that_fails()
+    assert guard.run_sync(reply_sync) == "answer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "parameters", "why"),
+    [
+        ("trip_breaker", {"peer": "nobody"}, {}, "no guard matches"),
+        ("failover", {"guard": "llm"}, {}, "no fallback"),
+        ("shed_load", {"guard": "llm"}, {"share": 7}, "share"),
+    ],
+)
+def test_a_command_that_cannot_be_obeyed_says_why(clock, kind, target, parameters, why):
+    guard = Guard("llm", clock=clock)
+    with commands(clock) as platform:
+        ack = platform.send(kind, **target, **parameters)
+        assert ack.state == AckState.REJECTED
+        assert why in ack.reason
+        assert guard.run_sync(reply_sync) == "answer"
+
+
+def test_a_kind_that_does_not_exist_is_a_mistake_of_the_test():
+    with commands() as platform, pytest.raises(ValueError, match="explode"):
+        platform.send("explode", guard="llm")

@@ -2,6 +2,7 @@
 
 from paramedic.testing.clock import Clock
 from paramedic.testing.faults import FaultInjector, StatusError
+from paramedic.testing.platform import FakePlatform, commands
 from paramedic.testing.sink import MemorySink
 
-__all__ = ["Clock", "FaultInjector", "MemorySink", "StatusError"]
+__all__ = ["Clock", "FakePlatform", "FaultInjector", "MemorySink", "StatusError", "commands"]
