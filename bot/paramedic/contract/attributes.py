@@ -12,6 +12,7 @@ from typing import Final
 # What a call was made to, on its CLIENT span.
 PEER: Final = "service.peer.name"
 PEER_ZONE: Final = "paramedic.peer.zone"  # zone of the callee; the caller's own is the resource's ZONE
+PEER_REGION: Final = "paramedic.peer.region"  # where the callee may keep data, as residency names it
 ZONE: Final = "cloud.availability_zone"  # resource attribute
 ERROR_TYPE: Final = "error.type"
 
@@ -26,6 +27,11 @@ USELESS: Final = "paramedic.useless"  # "empty", "cut" or "refused": an answer t
 COST_USD: Final = "paramedic.cost"  # US dollars of this call
 ABANDONED: Final = "paramedic.abandoned"  # True: was in flight when a command let it go; counted as refused
 CANCELLED: Final = "paramedic.cancelled"  # True: the caller gave up; says nothing about the callee, counts nowhere
+CASCADE_STEP: Final = "paramedic.cascade.step"  # 0 the cheapest model, 1 the next, ...
+
+# What is served, on every span of it.
+CRITICALITY: Final = "service.criticality"  # "critical", "high", "medium" or "low"
+TENANT: Final = "paramedic.tenant"  # a salted hash, 16 hex digits
 
 # Values of DECISION.
 ALLOWED: Final = "allowed"
