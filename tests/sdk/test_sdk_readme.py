@@ -1,37 +1,64 @@
-"""The README of the SDK runs, and knows every argument."""
+"""The pages about the SDK: their examples run, their links lead somewhere, and they know every command.
 
-import inspect
+An example that needs a vendor's key or a server is marked `python compile-only`: it is only compiled.
+"""
+
 import re
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 import paramedic
 from paramedic.contract.command import ActionKind
+from paramedic.policy.effects import SUPPORTED
 
-README = Path(__file__).parents[2] / "bot" / "README.md"
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    "bot/README.md",
+]
+EXAMPLE = re.compile(r"^```python( compile-only)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)")
 
 
-def test_the_examples_run_from_top_to_bottom(monkeypatch, tmp_path):
+def examples_of(page: Path) -> Iterator[tuple[bool, object]]:
+    """Each example, compiled so that an error names its line of the page, and whether it runs."""
+    text = page.read_text()
+    for found in EXAMPLE.finditer(text):
+        above = text.count("\n", 0, found.start(2))
+        yield not found[1], compile("\n" * above + found[2], str(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_run_from_top_to_bottom(page, monkeypatch, tmp_path):
     for name in ("PARAMEDIC_URL", "PARAMEDIC_TOKEN", "OTEL_EXPORTER_OTLP_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PARAMEDIC_DATA_DIR", str(tmp_path))
-    examples = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(examples) >= 6
+    examples = list(examples_of(ROOT / page))
+    names: dict[str, object] = {"__name__": "__main__"}
+    assert any(runs for runs, _ in examples)
     try:
-        exec("\n".join(examples), {})
+        for runs, example in examples:
+            if runs:
+                exec(example, names)
     finally:
         paramedic.shutdown()
 
 
-def test_every_argument_of_a_guard_is_explained():
-    arguments = set(inspect.signature(paramedic.Guard.__init__).parameters) - {"self", "members"}
-    table = "\n".join(line for line in README.read_text().splitlines() if line.startswith("| `"))
-    assert not {argument for argument in arguments if f"`{argument}`" not in table}
+@pytest.mark.parametrize("page", PAGES)
+def test_every_fence_of_python_is_an_example_that_is_read(page):
+    text = (ROOT / page).read_text()
+    assert len(EXAMPLE.findall(text)) == text.count("```python")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/README.md"])
+def test_every_link_to_a_file_leads_there(page):
+    links = [link for link in LINK.findall((ROOT / page).read_text()) if "://" not in link]
+    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
 
 
 def test_every_command_that_is_obeyed_is_explained():
-    from paramedic.policy.effects import SUPPORTED
-
-    text = README.read_text()
+    text = (ROOT / "bot/README.md").read_text()
     assert not {kind for kind in [*SUPPORTED, ActionKind.CLEAR] if f"| `{kind}` |" not in text}
 
 
