@@ -15,6 +15,7 @@ class Platform:
 
     url: str  # of the API, no trailing slash
     secret: str  # of the service; see `keys`
+    other_secret: str = ""  # the one before or after it, while the platform's key is being changed
 
 
 def data_dir(env: Mapping[str, str] = os.environ) -> Path:
@@ -28,12 +29,15 @@ def credentials_file(env: Mapping[str, str] = os.environ) -> Path:
 def find_platform(service: str, env: Mapping[str, str] = os.environ) -> Platform | None:
     """The platform of this service's bots; None when there is none, and guards then work alone.
 
+    PARAMEDIC_TOKEN may hold two tokens with a comma between them, while the platform's key is being changed.
+
     Raises:
         ValueError: PARAMEDIC_TOKEN is not this service's token, or the credentials file cannot be read.
     """
     url, token = env.get("PARAMEDIC_URL"), env.get("PARAMEDIC_TOKEN")
     if url and token:
-        return Platform(url.rstrip("/"), secret_of(token, service))
+        secret, _, other = (part.strip() for part in token.partition(","))
+        return Platform(url.rstrip("/"), secret_of(secret, service), secret_of(other, service) if other else "")
     path = credentials_file(env)
     if not path.exists():
         return None

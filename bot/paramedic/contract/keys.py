@@ -5,6 +5,9 @@
 
 A bot holds only its own service's secret: it can neither sign for another bot nor read the master key.
 Whoever overhears a bearer token cannot sign with it.
+
+To change the master key without a gap: give the bots both tokens, the new one first (``PARAMEDIC_TOKEN=new,old``),
+then the platform its new key, then the bots the new token alone.
 """
 
 import hashlib
@@ -55,13 +58,19 @@ def operator_token(master: str) -> str:
     return f"pmo.{_mac(master.encode(), 'operator')}"
 
 
+def key_id(key: bytes) -> str:
+    """Names a command key without revealing it."""
+    return hashlib.sha256(key).hexdigest()[:8]
+
+
 def sign(key: bytes, text: str) -> str:
     return _mac(key, text)
 
 
 def signature_is_right(key: bytes, text: str, signature: str) -> bool:
-    return hmac.compare_digest(_mac(key, text), signature)
+    """Compares in constant time; whatever stands in a text or a signature, it answers and does not raise."""
+    return hmac.compare_digest(_mac(key, text).encode(), signature.encode("utf-8", "surrogatepass"))
 
 
 def _mac(key: bytes, text: str) -> str:
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
