@@ -38,6 +38,10 @@ ARROWS = {
 EMPTY_INIT = [room for room in ROOMS if room != "paramedic"]
 # Modules that speak to a person in a terminal, or to the process that started them.
 MAY_PRINT = ("paramedic_cli.", "paramedic_demo.")
+# What decides in the SDK, values in, values out: time, chance, locks and the network come in as arguments or not at all.
+PURE = "paramedic.policy"
+PURE_MAY_IMPORT = ("paramedic.policy", "paramedic.contract")
+NOT_PURE = {"asyncio", "http", "logging", "opentelemetry", "os", "queue", "random", "socket", "threading", "time"}
 SDK_MAY_IMPORT = {"opentelemetry", "paramedic"} | set(sys.stdlib_module_names)
 
 
@@ -60,13 +64,22 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
-def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+def imports_of(path: Path, also_types: bool = True) -> Iterator[tuple[int, str]]:
     """Line and full name of everything imported; `from a import b` gives "a.b"."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(tree_of(path), also_types):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+def nodes_of(tree: ast.AST, also_types: bool) -> Iterator[ast.AST]:
+    """All nodes, or all that run: without what stands under `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if not also_types and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        yield node
+        yield from nodes_of(node, also_types)
 
 
 def is_allowed(importer: str, imported: str) -> bool:
@@ -119,6 +132,20 @@ def test_the_sdk_imports_opentelemetry_and_the_standard_library_only():
         for line, imported in imports_of(path)
         if imported.partition(".")[0] not in SDK_MAY_IMPORT
     ]
+    assert found == []
+
+
+def test_the_policy_of_the_sdk_is_pure():
+    """Its names of types may come from anywhere: they are not there when it runs."""
+    pure = [path for path in modules() if name_of(path).startswith(PURE)]
+    found = [
+        f"{path.relative_to(ROOT)}:{line} imports {imported}"
+        for path in pure
+        for line, imported in imports_of(path, also_types=False)
+        if imported.partition(".")[0] in NOT_PURE
+        or (imported.startswith("paramedic.") and not imported.startswith(PURE_MAY_IMPORT))
+    ]
+    assert pure
     assert found == []
 
 
