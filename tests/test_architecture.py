@@ -38,7 +38,7 @@ ARROWS = {
 EMPTY_INIT = [room for room in ROOMS if room != "paramedic"]
 # Modules that speak to a person in a terminal, or to the process that started them.
 MAY_PRINT = ("paramedic_cli.", "paramedic_demo.")
-# What decides in the SDK, values in, values out: time, chance, locks and the network come in as arguments or not at all.
+# What decides in the SDK: time, chance, locks and the network come in as arguments, or not at all.
 PURE = "paramedic.policy"
 PURE_MAY_IMPORT = ("paramedic.policy", "paramedic.contract")
 NOT_PURE = {"asyncio", "http", "logging", "opentelemetry", "os", "queue", "random", "socket", "threading", "time"}
