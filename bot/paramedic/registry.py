@@ -1,4 +1,4 @@
-"""The guards of this process: whom a command can reach, and what the gauges show.
+"""The guards and caches of this process: whom a command can reach, and what the gauges show.
 
 Guards register themselves and vanish with their owner. What they had counted is kept.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from paramedic.caches import Caches, Flush
 from paramedic.contract.command import Command, CommandError, Target
 from paramedic.policy.effects import Effect, read_effect
 
@@ -36,6 +37,7 @@ class Registry:
         self._guards: weakref.WeakSet[Obeying] = weakref.WeakSet()
         self._retired: dict[tuple[Key, str], int] = {}
         self._listeners: list[Listener] = []
+        self._caches = Caches()
 
     def add(self, *guards: "Obeying") -> None:
         """Make guards reachable for commands; the members of a router all at once."""
@@ -52,7 +54,8 @@ class Registry:
             return list(self._guards)
 
     def clear(self) -> None:
-        """Forget all guards, as if each were gone: between tests."""
+        """Forget all guards and caches, as if each were gone: between tests."""
+        self._caches.clear()
         with self._lock:
             self._guards.clear()
 
@@ -77,9 +80,20 @@ class Registry:
         meant = [guard for guard in self.meant(command.target) if only is None or guard in only]
         reasons = {guard: guard.objection(effect, meant) for guard in meant}
         obeying = [guard for guard in meant if not reasons[guard]]
+        if only is None:
+            for guard in set(self.guards()).difference(obeying):  # whom an older version of the command may have meant
+                guard.disobey(command.id)
         for guard in obeying:
             guard.obey(command.id, effect, ends_at)
         return Applied(_names(obeying), tuple(sorted({reason for reason in reasons.values() if reason})))
+
+    def add_cache(self, name: str, flush: Flush, peer: str = "") -> None:
+        """Have the command `flush_cache` reach a cache; see `Caches.add`."""
+        self._caches.add(name, flush, peer)
+
+    def flush(self, target: Target) -> Applied:
+        """Empty the caches that a target means, and name them."""
+        return Applied(*self._caches.flush(target))
 
     def withdraw(self, command_id: str) -> None:
         """Have every guard forget a command."""
@@ -100,6 +114,7 @@ class Registry:
 
     def after_fork(self) -> None:
         self._lock = threading.Lock()
+        self._caches.after_fork()
         for guard in list(self._guards):
             guard.after_fork()
 

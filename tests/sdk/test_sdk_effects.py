@@ -248,7 +248,8 @@ def test_a_degraded_guard_begins_with_the_fallback_that_was_asked_for(run, clock
         ("limit_concurrency", {"limit": True}, "got True"),
         ("set_deadline", {"deadline_s": -1}, "parameters.deadline_s"),
         ("trip_breaker", {"abandon_after_s": -1}, "parameters.abandon_after_s"),
-        ("disable_tool", {}, "not supported by this SDK version"),
+        ("cap_tokens", {"max_tokens": 0}, "parameters.max_tokens must be a number from 1"),
+        ("flush_cache", {}, "flush_cache asks nothing of a guard"),
     ],
 )
 def test_what_cannot_be_done_is_said(clock, command, obey, kind, parameters, why):

@@ -1,30 +1,31 @@
 """Listens to the platform and answers it, on two threads of its own.
 
-    stream: connect -> snapshot, commands ... silence or error -> wait (0.5 to 10 s, at random) -> connect
-    acks:   what became of each command, and leases that ended --POST--> platform
+    hear:  stream: snapshot, commands ...  three tries in vain--> poll every 2 s: snapshot    (`turns` decides)
+    say:   what became of each command, and leases that ended --POST--> platform, until it has them    (`outbox`)
 
 Platform dead, slow or lying: leases run out on this bot's clock, and the bot goes on as without it.
 """
 
+import functools
 import http.client
-import json
 import logging
 import os
-import queue
 import random
-import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, quote, urlsplit
 
 from paramedic.commands.ledger import Ledger
-from paramedic.commands.sse import StreamError, events
+from paramedic.commands.line import Line
+from paramedic.commands.outbox import Outbox
+from paramedic.commands.sse import StreamError
+from paramedic.commands.telling import tell
+from paramedic.commands.turns import POLL_S, STREAM_AGAIN_S, WAITS_S, Turns, Way
 from paramedic.contract.command import Ack
 from paramedic.contract.credentials import Platform
-from paramedic.contract.keys import bearer, command_key
+from paramedic.contract.keys import command_key
 from paramedic.registry import Registry, registry
 from paramedic.telemetry.runtime import dropped
 
@@ -34,10 +35,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("paramedic")
 
 SILENCE_S = 8.0  # the platform says `: alive` every 2 s
-ACKS_KEPT = 256
-WAITS_S = (0.5, 10.0)
 SWEEP_S = 0.5
 SAY_AGAIN_S = 30.0  # the least between two lines about the same platform coming and going
+BROKEN = (OSError, http.client.HTTPException, StreamError, ValueError)
 
 
 class CommandClient:
@@ -53,6 +53,8 @@ class CommandClient:
         draw: Numbers from 0 to 1, for the waits.
         silence_s: Seconds without a line after which the connection is taken for dead.
         waits_s: The shortest and the longest wait before the next try.
+        poll_s: Seconds between two polls, on average, where streams are blocked.
+        stream_again_s: Seconds of polling after which the stream is tried again.
     """
 
     def __init__(
@@ -67,155 +69,181 @@ class CommandClient:
         draw: Callable[[], float] = random.random,
         silence_s: float = SILENCE_S,
         waits_s: tuple[float, float] = WAITS_S,
+        poll_s: float = POLL_S,
+        stream_again_s: float = STREAM_AGAIN_S,
     ) -> None:
         self._platform, self._service, self._instance, self._guards = platform, service, instance, guards
-        self._clock, self._draw, self._silence_s, self._waits_s = clock, draw, silence_s, waits_s
-        self.ledger = Ledger(service, instance(), command_key(platform.secret), guards, clock=clock, wall=wall)
-        self._headers = {"Authorization": f"Bearer pmb.{service}.{bearer(platform.secret)}"}
+        self._draw, self._silence_s = draw, silence_s
+        self._turns = functools.partial(Turns, waits_s, poll_s=poll_s, stream_again_s=stream_again_s)
+        secrets = [secret for secret in (platform.secret, platform.other_secret) if secret]
+        keys = [command_key(secret) for secret in secrets]
+        self.ledger = Ledger(service, instance(), keys, guards, clock=clock, wall=wall, say=tell)
         self._pid = 0
-        self._tries = 0
-        self._said_at = float("-inf")
-        self._connected = False
+        self._starting = threading.Lock()
+        self._stopped = threading.Event()
+        _clients.add(self)
 
     def start(self) -> None:
         """Start listening; in a forked child, start anew as an instance of its own."""
-        if self._pid == os.getpid():
-            return
-        if self._pid:
-            self.ledger.after_fork(self._instance())
-        self._pid, self._connected, self._tries = os.getpid(), False, 0
-        self._acks: queue.Queue[Ack | None] = queue.Queue(ACKS_KEPT)
-        self._stopped = threading.Event()
-        self._connection: http.client.HTTPConnection | None = None
-        self._guards.on_new_guards(self._greet)
-        for name, work in (("paramedic-commands", self._listen), ("paramedic-acks", self._answer)):
-            threading.Thread(target=work, name=name, daemon=True).start()
+        with self._starting:
+            if self._pid == os.getpid():
+                return
+            if self._pid:
+                self.ledger.after_fork(self._instance())
+            self._pid = os.getpid()
+            self._connected, self._said_at, self._polled = False, float("-inf"), ""
+            self._line = Line(self._platform, self._service, self.ledger.instance, self._silence_s)
+            self._stopped, self._wake, self._outbox_lock = threading.Event(), threading.Event(), threading.Lock()
+            self._outbox = Outbox()
+            self._guards.on_new_guards(self._greet)
+            for name, work in (("paramedic-commands", self._listen), ("paramedic-acks", self._answer)):
+                threading.Thread(target=work, name=name, daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening. Guards keep what they were told until its lease ends."""
         self._guards.off_new_guards(self._greet)
+        if self._pid != os.getpid():  # never started here: what is open is the parent's
+            return
         self._stopped.set()
-        self._say([None])
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            try:
-                connection.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                dropped.add("stream")
+        self._wake.set()
+        self._line.hang_up()
 
     @property
     def connected(self) -> bool:
-        return self._connected
+        return self._pid == os.getpid() and self._connected
 
-    # Listening
+    # Hearing
 
     def _listen(self) -> None:
-        while not self._stopped.is_set():
-            why = "the platform closed the stream"
+        turns, stopped = self._turns(), self._stopped
+        while not stopped.is_set():
+            why = ""
+            way = turns.next(time.monotonic())
             try:
-                self._read_stream()
-            except (OSError, http.client.HTTPException, StreamError, ValueError) as error:
-                why = str(error) or type(error).__name__
-            except Exception as error:
+                why = self._stream(turns) if way is Way.STREAM else self._poll(turns)
+            except Exception as error:  # ours: the bot must not lose its ears for it
                 dropped.add("stream")
                 why = repr(error)
-            if self._stopped.is_set():
+                turns.streamed(False, time.monotonic())
+            if stopped.is_set():
                 return
-            self._note(False, why)
-            self._stopped.wait(self._wait_s())
+            if why:
+                self._note(False, why)
+            stopped.wait(turns.wait_s(self._draw()))
 
-    def _read_stream(self) -> None:
-        path = f"/api/v1/commands/stream?service={quote(self._service)}&instance={quote(self.ledger.instance)}"
-        connection = self._connection = _connect(urlsplit(self._platform.url), self._silence_s)
+    def _stream(self, turns: Turns) -> str:
+        """Hear the stream until it ends; why it did."""
+        why, began, self._polled = "the platform closed the stream", False, ""
         try:
-            connection.request("GET", self._path(path), headers={**self._headers, "Accept": "text/event-stream"})
-            response = connection.getresponse()
-            if response.status != 200:
-                raise StreamError(_told_status(response.status, self._platform.url))
-            for event in events(response.readline):
+            for event in self._line.stream():
                 if event.name == "snapshot":
-                    self._say(self.ledger.snapshot(event.data) or [None])
-                    self._note(True, "")
+                    began = True
+                    self._say(self.ledger.snapshot(event.data))
+                    self._platform_is_there()
                 elif event.name == "command":
-                    self._say(self.ledger.receive(event.data) or [None])
-        finally:
-            connection.close()
+                    self._say(self.ledger.receive(event.data))
+        except BROKEN as error:
+            why = str(error) or type(error).__name__
+        turns.streamed(began, time.monotonic())
+        return why
 
-    def _path(self, path: str) -> str:
-        return urlsplit(self._platform.url).path.rstrip("/") + path
+    def _poll(self, turns: Turns) -> str:
+        """Ask once what is in force; why that failed, or nothing."""
+        why = ""
+        try:
+            snapshot = self._line.poll()
+            if snapshot != self._polled:  # else nothing is new, and nothing is to be answered
+                self._say(self.ledger.snapshot(snapshot))
+                self._polled = snapshot
+            self._platform_is_there()
+        except BROKEN as error:
+            why = str(error) or type(error).__name__
+        turns.polled(not why, time.monotonic())
+        return why
 
-    def _wait_s(self) -> float:
-        """Full jitter: a fleet that lost its platform together does not come back together."""
-        least, most = self._waits_s
-        self._tries = min(self._tries + 1, 16)
-        return least + self._draw() * (min(most, least * 2.0**self._tries) - least)
+    def _platform_is_there(self) -> None:
+        with self._outbox_lock:
+            self._outbox.platform_is_back()
+        self._wake.set()
+        self._note(True, "")
 
     def _note(self, connected: bool, why: str) -> None:
-        if connected:
-            self._tries = 0
         if connected == self._connected and self._said_at > float("-inf"):
             return
         self._connected = connected
-        if self._clock() - self._said_at < SAY_AGAIN_S:
+        if time.monotonic() - self._said_at < SAY_AGAIN_S:
             return
-        self._said_at = self._clock()
+        self._said_at = time.monotonic()
         if connected:
             log.info("commands come from %s", self._platform.url)
         else:
             log.warning("no commands from %s: %s; guards work alone until it is back", self._platform.url, why)
 
-    # Answering
+    # Saying
 
     def _greet(self, guards: "Sequence[Obeying]") -> None:
-        self.start()  # does something in a forked child only
-        self._say(self.ledger.greet(guards))
+        """Runs where the team makes a guard, and must let it."""
+        try:
+            self.start()  # does something in a forked child only
+            self._say(self.ledger.greet(guards))
+        except Exception as error:
+            dropped.add("commands")
+            log.warning("new guards do not hear commands: %r", error)
 
-    def _say(self, acks: "Iterable[Ack | None]") -> None:
-        """Queue what is to be answered; None only wakes the thread that answers."""
-        for ack in acks:
-            try:
-                self._acks.put_nowait(ack)
-            except queue.Full:
-                dropped.add("acks")
+    def _say(self, acks: Iterable[Ack]) -> None:
+        """Have them posted, and the other thread look when the next lease ends."""
+        with self._outbox_lock:
+            lost = self._outbox.put(acks)
+        if lost:
+            dropped.add("acks", lost)
+        self._wake.set()
 
     def _answer(self) -> None:
-        while not self._stopped.is_set():
-            batch = self._batch(SWEEP_S if self.ledger.holds_any else 30.0)
-            batch += self.ledger.sweep()
-            if batch:
-                self._post(batch)
+        stopped = self._stopped
+        while not stopped.is_set():
+            try:
+                self._wake.wait(self._next_in_s())
+                self._wake.clear()
+                if not stopped.is_set():
+                    self._say_what_ended()
+                    self._post()
+            except Exception as error:
+                dropped.add("acks")
+                log.debug("acks: %r", error)
+                stopped.wait(SWEEP_S)
 
-    def _batch(self, within_s: float) -> list[Ack]:
-        """The acks that wait, or after `within_s` none."""
-        try:
-            waiting = [self._acks.get(timeout=within_s)]
-            while not self._acks.empty():
-                waiting.append(self._acks.get_nowait())
-        except queue.Empty:
-            return []
-        return [ack for ack in waiting if ack is not None]
+    def _next_in_s(self) -> float:
+        with self._outbox_lock:
+            due_in_s = self._outbox.due_in_s(time.monotonic())
+        waits_s = [30.0 if due_in_s is None else due_in_s, SWEEP_S if self.ledger.holds_any else 30.0]
+        return min(waits_s)
 
-    def _post(self, acks: list[Ack]) -> None:
-        body = json.dumps([asdict(ack) for ack in acks])
-        connection = _connect(urlsplit(self._platform.url), 2.0)
-        try:
-            headers = {**self._headers, "Content-Type": "application/json"}
-            connection.request("POST", self._path("/api/v1/commands/acks"), body, headers)
-            if connection.getresponse().status >= 300:
-                dropped.add("acks", len(acks))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            dropped.add("acks", len(acks))
-            log.debug("%d acks were lost: %r", len(acks), error)
-        finally:
-            connection.close()
+    def _say_what_ended(self) -> None:
+        ended = self.ledger.sweep()
+        if ended:
+            self._say(ended)
 
-
-def _connect(url: SplitResult, timeout_s: float) -> http.client.HTTPConnection:
-    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-    return kind(url.hostname or "localhost", url.port, timeout=timeout_s)
+    def _post(self) -> None:
+        with self._outbox_lock:
+            if self._outbox.due_in_s(time.monotonic()) != 0:
+                return
+            batch = self._outbox.batch()
+        arrived = self._line.post(batch)
+        with self._outbox_lock:
+            if arrived:
+                self._outbox.posted(batch)
+            else:
+                self._outbox.failed(time.monotonic(), self._draw())
 
 
-def _told_status(status: int, url: str) -> str:
-    if status in (401, 403):
-        return f"it refuses this bot's token with {status}; `paramedic token SERVICE` prints the right PARAMEDIC_TOKEN"
-    return f"it answers {status}; is {url} the address of the platform's API?"
+_clients: "weakref.WeakSet[CommandClient]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a forked child: a thread of the parent may have held these."""
+    for client in list(_clients):
+        client._starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -7,16 +7,19 @@
 Decides without I/O: time comes in through the clocks, and what is to be answered comes back as acks.
 """
 
-import json
 import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from paramedic.contract.command import Ack, AckState, ActionKind, Command, CommandError, SignedCommand
+from paramedic.commands.memory import Memory, Told
+from paramedic.commands.reading import id_of, listed, version_of
+from paramedic.contract.command import SKEW_S, Ack, AckState, ActionKind, Command, CommandError, SignedCommand
+from paramedic.policy.effects import LEAST_PROBE_SHARE, with_a_share_left
 from paramedic.registry import Applied, Registry
 
 if TYPE_CHECKING:
@@ -24,8 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("paramedic")
 
-REMEMBERED = 4096  # command ids, so that an old version cannot be played again
 NOBODY_AFTER_S = 2.0  # how long a command may wait for its guard before it is reported as meant for nobody
+MOST_HELD = 1000  # commands in force at once
+
+Say = Callable[[Ack, Command | None], None]
 
 
 @dataclass(slots=True)
@@ -39,12 +44,8 @@ class Held:
     reported: bool = False
 
 
-@dataclass(slots=True)
-class _Told:
-    """The last that was said about a command id."""
-
-    version: int
-    ack: Ack | None = field(default=None)
+def nobody_listens(ack: Ack, command: Command | None) -> None:
+    return
 
 
 class Ledger:
@@ -53,28 +54,38 @@ class Ledger:
     Args:
         service: Whose bot this is.
         instance: Which of its instances.
-        key: The service's command key.
+        keys: The service's command key; two of them while the platform's key is being changed.
         registry: The guards of this process.
         clock: Seconds that never run backwards, the same clock as the guards'.
         wall: Unix seconds.
+        say: Hears each new word on a command, once, without a lock held.
+        least_probe_share: Of the calls that goes through however a command is written; see `with_a_share_left`.
     """
 
     def __init__(
         self,
         service: str,
         instance: str,
-        key: bytes,
+        keys: bytes | Sequence[bytes],
         registry: Registry,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        say: Say = nobody_listens,
+        least_probe_share: float = LEAST_PROBE_SHARE,
     ) -> None:
         self.service, self.instance = service, instance
-        self._key, self._registry, self._clock, self._wall = key, registry, clock, wall
+        self._keys = (keys,) if isinstance(keys, bytes) else tuple(keys)
+        self._registry, self._clock, self._wall = registry, clock, wall
+        self._say, self._least_probe_share = say, least_probe_share
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
-        self._told: OrderedDict[str, _Told] = OrderedDict()
+        self._memory = Memory()
         self._logged: OrderedDict[str, None] = OrderedDict()
+        self._lines: list[str] = []
+        self._news: list[tuple[Ack, Command | None]] = []
+
+    # What comes in
 
     def snapshot(self, data: str) -> list[Ack]:
         """Take all commands in force; what is held and does not stand in it is dropped.
@@ -82,34 +93,32 @@ class Ledger:
         A snapshot that cannot be read changes nothing.
         """
         try:
-            texts = [json.dumps(signed) for signed in _listed(data)]
+            texts = listed(data)
         except ValueError as error:
-            self._log_once("snapshot", f"a snapshot of commands cannot be read and is ignored: {error}")
+            with self._turn():
+                self._log_once("snapshot", f"a snapshot of commands cannot be read and is ignored: {error}")
             return []
-        with self._lock:
-            acks = [ack for text in texts for ack in self.receive(text)]
-            named = {_id_of(text) for text in texts}
+        acks = [ack for text in texts for ack in self.receive(text)]
+        named = {id_of(text) for text in texts}
+        with self._turn():
             gone = [held for held in self._held.values() if held.command.id not in named]
-            return acks + [self._withdraw(h, AckState.REVERTED, "no longer in force") for h in gone]
+            return acks + [self._withdraw(held, AckState.REVERTED, "no longer in force") for held in gone]
 
     def receive(self, data: str) -> list[Ack]:
         """Take one signed command."""
         try:
-            command = SignedCommand.from_json(data).open(self._key, service=self.service, now=self._wall())
+            command = SignedCommand.from_json(data).open(*self._keys, service=self.service, now=self._wall())
             if command.instance and command.instance != self.instance:
                 raise CommandError(f"the command is for instance {command.instance!r}, this is {self.instance!r}")
         except CommandError as error:
-            return [self._reject(_id_of(data), _version_of(data), str(error))]
-        with self._lock:
-            told = self._told.get(command.id)
-            if told is not None and command.version <= told.version:
-                return [told.ack] if told.ack is not None and command.version == told.version else []
-            return self._clear(command) if command.kind is ActionKind.CLEAR else self._apply(command)
+            with self._turn():
+                return [self._reject(id_of(data), version_of(data), str(error))]
+        return self._flush(command) if command.kind is ActionKind.FLUSH_CACHE else self._take(command)
 
     def sweep(self) -> list[Ack]:
         """Say what has expired, and which commands have found no guard."""
         now = self._clock()
-        with self._lock:
+        with self._turn():
             over = [held for held in self._held.values() if now >= held.ends_at]
             acks = [self._withdraw(held, AckState.EXPIRED, "its lease ended") for held in over]
             for held in self._held.values():
@@ -120,7 +129,7 @@ class Ledger:
 
     def greet(self, guards: "Sequence[Obeying]") -> list[Ack]:
         """Have guards that are new obey what is in force."""
-        with self._lock:
+        with self._turn():
             acks = []
             for held in self._held.values():
                 applied = self._registry.apply(held.command, held.ends_at, only=guards)
@@ -128,6 +137,16 @@ class Ledger:
                     held.guards = applied.guards
                     acks.append(self._ack(held.command, AckState.APPLIED, "", applied.guards))
             return acks
+
+    def after_fork(self, instance: str) -> None:
+        """In a forked child: it is an instance of its own, with the parent's commands until their leases end."""
+        self._lock, self._lines, self._news = threading.RLock(), [], []
+        self.instance = instance
+        with self._lock:
+            for held in list(self._held.values()):
+                if held.command.instance not in ("", instance):
+                    self._held.pop(held.command.id)
+                    self._registry.withdraw(held.command.id)
 
     @property
     def holds_any(self) -> bool:
@@ -137,71 +156,133 @@ class Ledger:
         with self._lock:
             return [held.command for held in self._held.values()]
 
-    def after_fork(self, instance: str) -> None:
-        """In a forked child: it is an instance of its own, with the parent's commands until their leases end."""
-        self._lock, self.instance = threading.RLock(), instance
+    # What is decided
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Alone for the block; what it has to say is said after it, when a slow listener keeps nobody waiting."""
+        with self._lock:
+            yield
+            lines, self._lines = self._lines, []
+            news, self._news = self._news, []
+        for line in lines:
+            log.warning("%s", line)
+        for ack, command in news:
+            self._say(ack, command)
+
+    def _take(self, command: Command) -> list[Ack]:
+        with self._turn():
+            try:
+                told = self._memory.seen(command)
+                if told is not None:
+                    return self._again(told, command.version)
+                self._mind_owner(command)
+                return self._clear(command) if command.kind is ActionKind.CLEAR else self._apply(command)
+            except CommandError as error:
+                return [self._reject(command.id, command.version, str(error), command)]
+
+    def _again(self, told: Told, version: int) -> list[Ack]:
+        """What was said already; a forked child says it in its own name."""
+        if told.ack is None or version != told.version:
+            return []
+        return [replace(told.ack, instance=self.instance)]
+
+    def _mind_owner(self, command: Command) -> None:
+        about = _cleared_by(command) if command.kind is ActionKind.CLEAR else command.id
+        held = self._held.get(about)
+        if held is not None and held.command.owner != command.owner:
+            raise CommandError(f"the lease of {about!r} is held by {held.command.owner!r}, not by {command.owner!r}")
 
     def _apply(self, command: Command) -> list[Ack]:
-        now = self._clock()
-        held = Held(command, now, now + command.lease.ttl_s)
+        command = with_a_share_left(command, self._least_probe_share)
+        now, before = self._clock(), self._held.get(command.id)
+        left_s = min(command.lease.ttl_s, command.expires_at + SKEW_S - self._wall())
+        if before is None and len(self._held) >= MOST_HELD:
+            return [self._ack(command, AckState.REJECTED, f"{MOST_HELD} commands are in force already")]
         try:
-            applied = self._registry.apply(command, held.ends_at)
+            applied = self._registry.apply(command, now + left_s)
         except CommandError as error:
             return [self._ack(command, AckState.REJECTED, str(error))]
         if applied.reasons and not applied.guards:
-            if command.id not in self._held:
-                return [self._ack(command, AckState.REJECTED, "; ".join(applied.reasons))]
-            self._withdraw(self._held[command.id], AckState.REVERTED, "")
+            if before is not None:
+                self._withdraw(before, AckState.REVERTED, "")
             return [self._ack(command, AckState.REJECTED, "; ".join(applied.reasons))]
-        is_new = command.id not in self._held
-        held.guards = applied.guards
-        self._held[command.id] = held
+        self._held[command.id] = Held(command, now, now + left_s, applied.guards)
         if not applied.guards:
-            self._remember(command, None)  # its guard may not exist yet
+            self._memory.remember(command, None)  # its guard may not exist yet
             return []
-        if is_new:
-            log.warning("%s", _told(command, applied))
+        if before is None:
+            self._lines.append(_told(command, applied))
         return [self._ack(command, AckState.APPLIED, "; ".join(applied.reasons), applied.guards)]
 
     def _clear(self, command: Command) -> list[Ack]:
-        cleared = str(command.parameters.get("command_id", ""))
+        cleared = _cleared_by(command)
         held = self._held.get(cleared)
         if held is None:
-            return [self._ack(command, AckState.APPLIED, f"{cleared or 'nothing'} was not in force")]
+            ack = self._ack(command, AckState.APPLIED, f"{cleared or 'nothing'} was not in force")
+            if cleared and self._memory.last(cleared) is None:  # it was overtaken, and must not hold when it comes
+                late = replace(ack, command_id=cleared, state=AckState.REVERTED, reason="it was cleared before it came")
+                self._memory.note(cleared, command.version, command.issued_at, late)
+            return [ack]
         done = self._withdraw(held, AckState.REVERTED, command.reason)
+        self._memory.note(cleared, command.version, command.issued_at, done)  # nor may what was overtaken
         return [done, self._ack(command, AckState.APPLIED, "", done.guards)]
+
+    def _flush(self, command: Command) -> list[Ack]:
+        """Empty caches, once a command: its renewals are acknowledged and do nothing.
+
+        The team's own code runs here, and so without the lock.
+        """
+        with self._turn():
+            try:
+                told = self._memory.seen(command)
+            except CommandError as error:
+                return [self._reject(command.id, command.version, str(error), command)]
+            if told is not None:
+                return self._again(told, command.version)
+            last = self._memory.last(command.id)
+            if last is not None and last.ack is not None and last.ack.state is AckState.APPLIED:
+                return [self._ack(command, AckState.APPLIED, "was flushed already", last.ack.guards)]
+        applied = self._registry.flush(command.target)
+        reason = "; ".join(applied.reasons) if applied.guards or applied.reasons else "no cache matches"
+        with self._turn():
+            state = AckState.APPLIED if applied.guards else AckState.REJECTED
+            return [self._ack(command, state, reason, applied.guards)]
 
     def _withdraw(self, held: Held, state: AckState, reason: str) -> Ack:
         command = held.command
         self._held.pop(command.id, None)
         self._registry.withdraw(command.id)
         if held.guards:
-            log.warning("%s of %s ended: %s", command.kind, command.target, reason or state)
+            self._lines.append(f"{command.kind} of {command.target} ended: {reason or state}")
         return self._ack(command, state, reason, held.guards)
 
-    def _reject(self, command_id: str, version: int, reason: str) -> Ack:
-        self._log_once(f"{command_id}/{reason}", f"command {command_id!r} is rejected: {reason}")
-        return Ack(command_id, version, self.service, self.instance, AckState.REJECTED, self._wall(), reason)
+    # What is said
+
+    def _reject(self, command_id: str, version: int, reason: str, command: Command | None = None) -> Ack:
+        """Say no to what may be nobody's; it is not remembered, so that it cannot stand in a genuine one's way."""
+        ack = Ack(command_id, version, self.service, self.instance, AckState.REJECTED, self._wall(), reason)
+        if self._log_once(f"{command_id}/{reason}", f"command {command_id!r} is rejected: {reason}"):
+            self._news.append((ack, command))
+        return ack
 
     def _ack(self, command: Command, state: AckState, reason: str, guards: tuple[str, ...] = ()) -> Ack:
         if state is AckState.REJECTED:
             self._log_once(f"{command.id}/{reason}", f"command {command.id!r} is rejected: {reason}")
         ack = Ack(command.id, command.version, self.service, self.instance, state, self._wall(), reason, guards)
-        self._remember(command, ack)
+        self._memory.remember(command, ack)
+        self._news.append((ack, command))
         return ack
 
-    def _remember(self, command: Command, ack: Ack | None) -> None:
-        self._told[command.id] = _Told(command.version, ack)
-        self._told.move_to_end(command.id)
-        while len(self._told) > REMEMBERED:
-            self._told.popitem(last=False)
-
-    def _log_once(self, key: str, line: str) -> None:
-        if key not in self._logged:
-            log.warning("%s", line)
+    def _log_once(self, key: str, line: str) -> bool:
+        """Have a line logged unless it was lately; whether it was not."""
+        is_new = key not in self._logged
+        if is_new:
+            self._lines.append(line)
         self._logged[key] = None
         while len(self._logged) > 256:
             self._logged.popitem(last=False)
+        return is_new
 
 
 def _told(command: Command, applied: Applied) -> str:
@@ -212,26 +293,5 @@ def _told(command: Command, applied: Applied) -> str:
     )
 
 
-def _listed(data: str) -> Iterable[Any]:
-    listed = json.loads(data)
-    if not isinstance(listed, list):
-        raise ValueError(f"a list is expected, got {type(listed).__name__}")
-    return listed
-
-
-def _inside(data: str) -> dict[str, Any]:
-    """The command in a signed text, unproved: for the log, for answers, and for what a snapshot names."""
-    try:
-        inside = json.loads(json.loads(data)["command"])
-    except (ValueError, TypeError, KeyError):
-        return {}
-    return inside if isinstance(inside, dict) else {}
-
-
-def _id_of(data: str) -> str:
-    return str(_inside(data).get("id", "unknown"))[:80]
-
-
-def _version_of(data: str) -> int:
-    version = _inside(data).get("version", 0)
-    return version if isinstance(version, int) else 0
+def _cleared_by(command: Command) -> str:
+    return str(command.parameters.get("command_id", ""))

@@ -7,12 +7,14 @@ of `at`: no timer is needed, and a dead platform cannot keep a bot waiting.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paramedic.contract.command import ActionKind, Command, CommandError
 
-CLOSES_PATH = frozenset({ActionKind.TRIP_BREAKER, ActionKind.FAILOVER, ActionKind.DEGRADE})
-SUPPORTED = CLOSES_PATH | {ActionKind.SHED_LOAD, ActionKind.LIMIT_CONCURRENCY, ActionKind.SET_DEADLINE}
+CLOSES_PATH = frozenset(
+    {ActionKind.TRIP_BREAKER, ActionKind.FAILOVER, ActionKind.DEGRADE, ActionKind.DISABLE_TOOL}
+)  # fmt: skip
+LEAST_PROBE_SHARE = 0.01  # of the calls that goes through, so that recovery can be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Effect:
     shed_share: float = 0.0
     limit: int | None = None
     deadline_s: float | None = None
+    max_tokens: int | None = None
     abandon_after_s: float | None = None  # age from which calls in flight are let go; None lets none go
 
     @property
@@ -45,6 +48,21 @@ class Effects:
     shed_share: float = 0.0
     limit: int | None = None
     deadline_s: float | None = None
+    max_tokens: int | None = None
+
+
+def with_a_share_left(command: Command, least: float = LEAST_PROBE_SHARE) -> Command:
+    """The command, changed where it would keep every call away: nobody could then see the recovery.
+
+    A tool may be switched off altogether, since a tool that misleads must not be tried on users.
+    """
+    share = command.parameters.get("share")
+    if command.kind is ActionKind.SHED_LOAD and isinstance(share, int | float) and share > 1 - least:
+        return replace(command, parameters={**command.parameters, "share": 1 - least}) if share <= 1 else command
+    wholly = command.kind is ActionKind.DISABLE_TOOL and command.lease.probe_share == 0
+    if command.kind not in CLOSES_PATH or wholly or command.lease.probe_share >= least:
+        return command
+    return replace(command, lease=replace(command.lease, probe_share=least))
 
 
 def read_effect(command: Command) -> Effect:
@@ -54,18 +72,19 @@ def read_effect(command: Command) -> Effect:
         CommandError: This SDK cannot do it, or a parameter is missing or out of range; the message says which.
     """
     kind, parameters = command.kind, command.parameters
-    if kind not in SUPPORTED:
-        raise CommandError(f"{kind} is not supported by this SDK version")
-    effect = Effect(kind, command.lease.id, command.lease.probe_share, abandon_after_s=_abandon_after(parameters))
+    lease_id, share = command.lease.id, command.lease.probe_share
+    if kind in CLOSES_PATH:
+        level = _whole(parameters, "level") if kind is ActionKind.DEGRADE else 1
+        return Effect(kind, lease_id, share, level=level, abandon_after_s=_abandon_after(parameters))
     if kind is ActionKind.SHED_LOAD:
-        return Effect(kind, effect.lease_id, 0.0, shed_share=_number(parameters, "share", 0, 1))
+        return Effect(kind, lease_id, 0.0, shed_share=_number(parameters, "share", 0, 1))
     if kind is ActionKind.LIMIT_CONCURRENCY:
-        return Effect(kind, effect.lease_id, 0.0, limit=_whole(parameters, "limit"))
+        return Effect(kind, lease_id, 0.0, limit=_whole(parameters, "limit"))
     if kind is ActionKind.SET_DEADLINE:
-        return Effect(kind, effect.lease_id, 0.0, deadline_s=_number(parameters, "deadline_s", 0.001, 86400))
-    if kind is ActionKind.DEGRADE:
-        return Effect(kind, effect.lease_id, effect.probe_share, level=_whole(parameters, "level"))
-    return effect
+        return Effect(kind, lease_id, 0.0, deadline_s=_number(parameters, "deadline_s", 0.001, 86400))
+    if kind is ActionKind.CAP_TOKENS:
+        return Effect(kind, lease_id, 0.0, max_tokens=_whole(parameters, "max_tokens"))
+    raise CommandError(f"{kind} asks nothing of a guard")
 
 
 def _abandon_after(parameters: Mapping[str, str | int | float | bool]) -> float | None:
@@ -117,4 +136,5 @@ class Standing:
             shed_share=max(effect.shed_share for effect in effects),
             limit=min((e.limit for e in effects if e.limit is not None), default=None),
             deadline_s=min((e.deadline_s for e in effects if e.deadline_s is not None), default=None),
+            max_tokens=min((e.max_tokens for e in effects if e.max_tokens is not None), default=None),
         )
