@@ -14,6 +14,8 @@ log = logging.getLogger("paramedic")
 
 HTTP, GRPC = "http/protobuf", "grpc"
 _PORTS = {HTTP: 4318, GRPC: 4317}
+_SIGNALS = ("", "TRACES_", "METRICS_", "LOGS_")
+_SWITCHED = {"on": True, "true": True, "1": True, "yes": True, "off": False, "false": False, "0": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,14 @@ class Settings:
     address: str  # of the collector, for people
     spans_to: str  # "otlp", "console" or "none"
     metrics_to: str
+    events_to: str
     timeout_s: float  # of one export
     spans_each_ms: float
     counters_each_ms: float
+    events_each_ms: float
+    redacts: bool  # what is private is taken out before anything is sent
+    exception_messages: bool  # the text of exceptions may be sent
+    opt_in: str  # OTEL_SEMCONV_STABILITY_OPT_IN
 
 
 def read_settings(service: str | None, version: str | None, zone: str | None, env: Mapping[str, str]) -> Settings:
@@ -45,8 +52,8 @@ def read_settings(service: str | None, version: str | None, zone: str | None, en
     platform = _platform(service, env)
     protocol = _protocol(env)
     endpoint = _endpoint(platform, protocol, env)
-    told_where = [env.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "TRACES_", "METRICS_")]
-    exports = endpoint is not None or any(told_where)
+    told_where = {signal: env.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in _SIGNALS}
+    exports = {signal: bool(endpoint or told_where[""] or told_where[signal]) for signal in _SIGNALS}
     return Settings(
         service=service,
         version=version or told.get("service.version", ""),
@@ -55,12 +62,17 @@ def read_settings(service: str | None, version: str | None, zone: str | None, en
         disabled=env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         protocol=protocol,
         endpoint=endpoint,
-        address=endpoint or next(filter(None, told_where), f"localhost:{_PORTS[protocol]}"),
-        spans_to=_exporter("OTEL_TRACES_EXPORTER", exports, env),
-        metrics_to=_exporter("OTEL_METRICS_EXPORTER", exports, env),
+        address=endpoint or next(filter(None, told_where.values()), f"localhost:{_PORTS[protocol]}"),
+        spans_to=_exporter("OTEL_TRACES_EXPORTER", exports["TRACES_"], env),
+        metrics_to=_exporter("OTEL_METRICS_EXPORTER", exports["METRICS_"], env),
+        events_to=_exporter("OTEL_LOGS_EXPORTER", exports["LOGS_"], env),
         timeout_s=_number("OTEL_EXPORTER_OTLP_TIMEOUT", 2.0, env),
         spans_each_ms=_number("OTEL_BSP_SCHEDULE_DELAY", 1000.0, env),
         counters_each_ms=_number("OTEL_METRIC_EXPORT_INTERVAL", 5000.0, env),
+        events_each_ms=_number("OTEL_BLRP_SCHEDULE_DELAY", 1000.0, env),
+        redacts=_switch("PARAMEDIC_REDACT", True, env),
+        exception_messages=_switch("PARAMEDIC_EXCEPTION_MESSAGES", False, env),
+        opt_in=env.get("OTEL_SEMCONV_STABILITY_OPT_IN", ""),
     )
 
 
@@ -123,3 +135,10 @@ def _number(name: str, default: float, env: Mapping[str, str]) -> float:
         log.warning("%s must be a number above 0, got %r; %s is used", name, told, default)
         return default
     return value
+
+
+def _switch(name: str, default: bool, env: Mapping[str, str]) -> bool:
+    told = env.get(name, "").strip().lower()
+    if told and told not in _SWITCHED:
+        log.warning("%s must be on or off, got %r; %s is used", name, env[name], "on" if default else "off")
+    return _SWITCHED.get(told, default)

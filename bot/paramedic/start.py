@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from paramedic.settings import Settings, read_settings
@@ -35,7 +36,9 @@ class _Started:
 _started = _Started()
 
 
-def init(service: str | None = None, version: str | None = None, zone: str | None = None) -> None:
+def init(
+    service: str | None = None, version: str | None = None, zone: str | None = None, *, redact: Sequence[str] = ()
+) -> None:
     """Record what the guards of this process do, and listen to its platform when it has one.
 
     Spans go out each second, so do calls in flight; counters go out each five seconds. A TracerProvider that
@@ -45,14 +48,20 @@ def init(service: str | None = None, version: str | None = None, zone: str | Non
         service: Name of this bot; OTEL_SERVICE_NAME when not given.
         version: Its version; ``service.version`` of OTEL_RESOURCE_ATTRIBUTES when not given.
         zone: Where it runs; ``cloud.availability_zone`` of OTEL_RESOURCE_ATTRIBUTES when not given.
+        redact: Regular expressions of what must not be sent, beside what is known to be private:
+            ``[r"\\bC-\\d{6}\\b"]``. PARAMEDIC_REDACT=off switches all redaction off.
+
+    Raises:
+        ValueError: One of `redact` is no regular expression.
     """
+    _check_patterns(redact)
     with _started.lock:
         if _started.on:
             log.warning("paramedic.init() was called again; the first call stands")
             return
         _started.on = True
         settings = read_settings(service, version, zone, os.environ)
-        _start_telemetry(settings)
+        _start_telemetry(settings, redact)
         _start_commands(settings)
         atexit.register(shutdown)
 
@@ -72,13 +81,20 @@ def shutdown(within_s: float = SHUTDOWN_S) -> None:
         _started.commands = _started.telemetry = None
 
 
-def _start_telemetry(settings: Settings) -> None:
+def _check_patterns(redact: Sequence[str]) -> None:
+    if redact:  # rarely; what checks them costs to import
+        from paramedic.private import Private
+
+        Private(redact)
+
+
+def _start_telemetry(settings: Settings, redact: Sequence[str]) -> None:
     if settings.disabled:
         return
     try:
         from paramedic.telemetry.setup import Telemetry
 
-        _started.telemetry = Telemetry(settings)
+        _started.telemetry = Telemetry(settings, redact)
     except Exception as error:
         dropped.add("telemetry")
         log.warning("telemetry is off: %s; check the OTEL_* variables", error)

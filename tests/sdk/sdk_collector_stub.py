@@ -5,6 +5,7 @@ import http.server
 import threading
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -16,7 +17,10 @@ def attributes_of(pairs: Any) -> dict[str, Any]:
 class CollectorStub:
     """Attributes:
     spans: Spans so far as (name, attributes, resource attributes).
-    points: Metric points so far as (name, value, attributes, resource attributes).
+    points: Points of gauges and counters so far as (name, value, attributes, resource attributes).
+    histograms: Points of histograms so far as (name, the point, attributes, resource attributes).
+    events: Log records so far as (name, attributes, resource attributes, the record).
+    bodies: What was sent so far as (path, bytes).
     status: What requests are answered with.
     hanging: While cleared, requests are not answered.
     """
@@ -24,6 +28,9 @@ class CollectorStub:
     def __init__(self) -> None:
         self.spans: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
         self.points: list[tuple[str, float, dict[str, Any], dict[str, Any]]] = []
+        self.histograms: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = []
+        self.events: list[tuple[str, dict[str, Any], dict[str, Any], Any]] = []
+        self.bodies: list[tuple[str, bytes]] = []
         self.headers: list[dict[str, str]] = []
         self.status = 200
         self.answers = threading.Event()
@@ -59,6 +66,7 @@ class CollectorStub:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def _keep(self, path: str, body: bytes) -> None:
+        self.bodies.append((path, body))
         if path == "/v1/traces":
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                 about = attributes_of(resource.resource.attributes)
@@ -71,8 +79,18 @@ class CollectorStub:
                     for metric in scope.metrics:
                         self._keep_points(metric, about)
 
+        if path == "/v1/logs":
+            for resource in ExportLogsServiceRequest.FromString(body).resource_logs:
+                about = attributes_of(resource.resource.attributes)
+                for scope in resource.scope_logs:
+                    self.events += [(r.event_name, attributes_of(r.attributes), about, r) for r in scope.log_records]
+
     def _keep_points(self, metric: Any, about: dict[str, Any]) -> None:
-        for point in getattr(metric, metric.WhichOneof("data")).data_points:
+        kind = metric.WhichOneof("data")
+        for point in getattr(metric, kind).data_points:
+            if "histogram" in kind:
+                self.histograms.append((metric.name, point, attributes_of(point.attributes), about))
+                continue
             value = getattr(point, point.WhichOneof("value"))
             self.points.append((metric.name, value, attributes_of(point.attributes), about))
 

@@ -21,6 +21,7 @@ GUARD: Final = "paramedic.guard"
 DECISION: Final = "paramedic.decision"  # one of Decision below
 REFUSED_BY: Final = "paramedic.refused.by"  # one of RefusedBy below; only on refused calls
 FALLBACK_LEVEL: Final = "paramedic.fallback.level"  # 0 the guarded call itself, 1 the first fallback, ...
+RETRY: Final = "paramedic.retry"  # how often the call was made before: 1, 2, ...; absent on the first
 PROBE: Final = "paramedic.probe"  # True: let through a tripped path on purpose, to see whether it recovered
 LEASE_ID: Final = "paramedic.lease.id"
 USELESS: Final = "paramedic.useless"  # "empty", "cut" or "refused": an answer that arrived and helps nobody
@@ -54,6 +55,10 @@ GENAI_REQUEST_MODEL: Final = "gen_ai.request.model"
 GENAI_RESPONSE_MODEL: Final = "gen_ai.response.model"
 GENAI_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 GENAI_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+GENAI_CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+GENAI_CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
+GENAI_CACHE_WRITE_TOKENS_NEW: Final = "gen_ai.usage.cache_write.input_tokens"
+GENAI_REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
 GENAI_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 GENAI_CONVERSATION: Final = "gen_ai.conversation.id"
 TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # seconds
@@ -65,3 +70,34 @@ OLDEST_S: Final = "paramedic.calls.oldest"  # seconds since the oldest of them b
 BREAKER_STATE: Final = "paramedic.breaker.state"
 # Counter, with "paramedic.dropped.what": telemetry and commands of ours that failed and were dropped.
 DROPPED: Final = "paramedic.dropped"
+# Gauge, each second, with PEER: what is left of the budget of retries that all guards of a peer share.
+RETRY_BUDGET: Final = "paramedic.retry_budget"
+
+# Histogram of seconds, each five seconds, with GUARD, PEER, PEER_ZONE, ERROR_TYPE and USELESS; DECISION says what
+# became of the call: "worked", "failed", "useless", "cancelled" or "abandoned".
+CALL_DURATION: Final = "paramedic.call.duration"
+# Counter, each five seconds, with FEEDBACK_KIND: what users said or did about answers.
+FEEDBACK: Final = "paramedic.feedback"
+FEEDBACK_KIND: Final = "paramedic.feedback.kind"
+
+# Metrics of GenAI calls: as deployed, and under OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental.
+GENAI_DURATION: Final = "gen_ai.client.operation.duration"
+GENAI_FIRST_CHUNK: Final = "gen_ai.client.operation.time_to_first_chunk"
+GENAI_TOKEN_USAGE: Final = "gen_ai.client.token.usage"
+GENAI_TOKEN_TYPE: Final = "gen_ai.token.type"
+GENAI_DURATION_NEW: Final = "gen_ai.client.inference.duration"
+GENAI_FIRST_CHUNK_NEW: Final = "gen_ai.client.inference.time_to_first_chunk"
+GENAI_USAGE_NEW: Final = "gen_ai.client.inference.usage."  # counters: + input_tokens, output_tokens, ...
+GENAI_OPERATION_TOKENS_NEW: Final = "gen_ai.client.inference.operation."  # histograms: + input_tokens, output_tokens
+GENAI_TOKEN_MODALITY: Final = "gen_ai.token.modality"
+
+# Events: log records with a name.
+COMMAND_EVENT: Final = "paramedic.command"
+CALL_EXCEPTION_EVENT: Final = "paramedic.call.exception"
+GENAI_EXCEPTION_EVENT: Final = "gen_ai.client.operation.exception"
+GENAI_EVALUATION_EVENT: Final = "gen_ai.evaluation.result"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"  # only when asked for, redacted
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+EVALUATION_SCORE: Final = "gen_ai.evaluation.score.value"
+EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"  # content: only when that is captured

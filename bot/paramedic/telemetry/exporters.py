@@ -10,19 +10,24 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExport
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
+from paramedic.private import Private
 from paramedic.settings import GRPC, Settings
 from paramedic.telemetry.link import Link
+from paramedic.telemetry.redaction import masked_spans
 
 
 class LinkedSpans(SpanExporter):
-    """Exports spans over a link."""
+    """Exports spans over a link, without what is private in them."""
 
-    def __init__(self, inner: SpanExporter, link: Link) -> None:
-        self._inner, self._link = inner, link
+    def __init__(self, inner: SpanExporter, link: Link, private: Private | None = None) -> None:
+        self._inner, self._link, self._private = inner, link, private
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        sent = self._link.send("spans", len(spans), lambda: self._inner.export(spans) is SpanExportResult.SUCCESS)
-        return SpanExportResult.SUCCESS if sent else SpanExportResult.FAILURE
+        def export() -> bool:
+            shown = spans if self._private is None else masked_spans(spans, self._private)
+            return self._inner.export(shown) is SpanExportResult.SUCCESS
+
+        return SpanExportResult.SUCCESS if self._link.send("spans", len(spans), export) else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
         self._inner.shutdown()
@@ -51,21 +56,26 @@ class LinkedMetrics(MetricExporter):
         return True
 
 
-def span_exporter(settings: Settings, link: Link) -> SpanExporter:
+def span_exporter(settings: Settings, link: Link, private: Private | None = None) -> SpanExporter:
     """Where spans go.
+
+    Args:
+        settings: What `init` was told.
+        link: The way there.
+        private: Takes what is private out of them; None leaves it in.
 
     Raises:
         ValueError: An OTEL_* variable is wrong.
     """
     if settings.spans_to == "console":
-        return ConsoleSpanExporter()
+        return LinkedSpans(ConsoleSpanExporter(), link, private)
     if settings.protocol == GRPC:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
 
-        return LinkedSpans(Grpc(endpoint=settings.endpoint, timeout=settings.timeout_s), link)
+        return LinkedSpans(Grpc(endpoint=settings.endpoint, timeout=settings.timeout_s), link, private)
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
 
-    return LinkedSpans(Http(endpoint=_path(settings, "traces"), timeout=settings.timeout_s), link)
+    return LinkedSpans(Http(endpoint=_path(settings, "traces"), timeout=settings.timeout_s), link, private)
 
 
 def metric_exporter(settings: Settings, link: Link) -> MetricExporter:

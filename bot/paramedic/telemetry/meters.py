@@ -64,7 +64,12 @@ def _calls(_: CallbackOptions) -> Iterable[Observation]:
 
 
 def _dropped(_: CallbackOptions) -> Iterable[Observation]:
+    yield Observation(
+        dropped.counts.get("spans", 0), {f"{DROPPED}.what": "spans"}
+    )  # from 0 on: there is always a point
     for what, count in list(dropped.counts.items()):
+        if what == "spans":
+            continue
         yield Observation(count, {f"{DROPPED}.what": what})
 
 

@@ -31,6 +31,9 @@ class Recorder(Protocol):
             seconds: From its begin to its end.
         """
 
+    def feedback(self, kind: str) -> None:
+        """Count what a user said or did about an answer."""
+
 
 class Events(Protocol):
     """Sends things that happened."""

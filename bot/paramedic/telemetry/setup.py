@@ -1,27 +1,34 @@
 """Builds the exporters of this process, or joins those that a team already has.
 
 TracerProvider of the team --> one more processor on it        our own MeterProviders, beside anybody's
-none yet -------------------> ours, for everybody              1 s: gauges      5 s: counters
+none yet -------------------> ours, for everybody              1 s: gauges      5 s: counters, histograms
+                                                               our own LoggerProvider: events
 """
 
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from paramedic.contract.attributes import ZONE
+from paramedic.private import Private
 from paramedic.settings import Settings
+from paramedic.telemetry.content import capturing
+from paramedic.telemetry.events import EventLog, start_events
+from paramedic.telemetry.exceptions import Exceptions
 from paramedic.telemetry.exporters import metric_exporter, span_exporter
+from paramedic.telemetry.genai import names_of
 from paramedic.telemetry.link import Link, quiet_exporters
 from paramedic.telemetry.meters import add_counters, add_gauges
+from paramedic.telemetry.reader import Reader
+from paramedic.telemetry.recorder import Recorder
 from paramedic.telemetry.runtime import dropped, runtime
 
 log = logging.getLogger("paramedic")
@@ -30,14 +37,25 @@ GAUGES_EACH_MS = 1000.0
 
 
 class Telemetry:
-    """The exporters of this process, from `init` to `shutdown`."""
+    """The exporters of this process, from `init` to `shutdown`.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: What `init` was told.
+        redact: Patterns of the team's own, of what must not be sent.
+
+    Raises:
+        ValueError: An OTEL_* variable or a pattern is wrong.
+    """
+
+    def __init__(self, settings: Settings, redact: Sequence[str] = ()) -> None:
         self._link = Link(settings.address)
+        self._private = Private(redact, capturing=capturing) if settings.redacts else None
         self._closers: list[Callable[[], Any]] = []
+        self._events: EventLog | None = None
         self.resource = _resource(settings)
         quiet_exporters()
         self._start_spans(settings)
+        self._start_events(settings)
         self._start_metrics(settings)
 
     def _start_spans(self, settings: Settings) -> None:
@@ -58,19 +76,39 @@ class Telemetry:
 
     def _spans(self, settings: Settings) -> SpanProcessor:
         processor = BatchSpanProcessor(
-            span_exporter(settings, self._link), schedule_delay_millis=settings.spans_each_ms
+            span_exporter(settings, self._link, self._private), schedule_delay_millis=settings.spans_each_ms
         )
         self._closers.append(processor.shutdown)
         return processor
 
+    def _start_events(self, settings: Settings) -> None:
+        if settings.events_to == "none":
+            return
+        self._events = start_events(settings, self.resource, self._link, self._private)
+        if self._events is not None:
+            self._closers.append(self._events.close)
+            runtime.events = self._events
+
     def _start_metrics(self, settings: Settings) -> None:
         if settings.metrics_to == "none":
             return
-        for each_ms, add in ((GAUGES_EACH_MS, add_gauges), (settings.counters_each_ms, add_counters)):
-            reader = PeriodicExportingMetricReader(metric_exporter(settings, self._link), each_ms, 5000)
+        recorder = self._recorder(settings)
+        for each_ms, add, ours in (
+            (GAUGES_EACH_MS, add_gauges, None),
+            (settings.counters_each_ms, add_counters, recorder),
+        ):
+            reader = Reader(metric_exporter(settings, self._link), each_ms, ours)
             provider = MeterProvider([reader], self.resource, shutdown_on_exit=False)
             add(provider.get_meter("paramedic"))
             self._closers.append(provider.shutdown)
+        runtime.recorder = recorder
+
+    def _recorder(self, settings: Settings) -> Recorder:
+        mask: Callable[[str], str] = str if self._private is None else self._private.mask
+        exceptions = None
+        if self._events is not None:
+            exceptions = Exceptions(self._events, messages=settings.exception_messages, mask=mask)
+        return Recorder(names_of(settings.opt_in), mask, exceptions)
 
     @property
     def instance(self) -> str:
@@ -80,7 +118,7 @@ class Telemetry:
 
     def close(self, within_s: float) -> None:
         """Send what is left, for at most `within_s`; then let go."""
-        runtime.tracer = None
+        runtime.tracer = runtime.recorder = runtime.events = None
         self._link.closing = True
         closing = threading.Thread(target=self._close, name="paramedic-close", daemon=True)
         try:
