@@ -1,7 +1,7 @@
 """Commands without a platform: signed, checked and obeyed as those of a real one.
 
 with commands(clock) as platform:
-    platform.send("trip_breaker", peer="aurora", probe_share=0)
+    platform.send("trip_breaker", peer="aurora")
     assert answer(question) == "from the fallback"
 """
 
@@ -15,7 +15,7 @@ from paramedic.contract.command import Ack, AckState, ActionKind, Command, Lease
 from paramedic.registry import registry
 
 _KEY = b"paramedic.testing"
-_SERVICE = "a-test"
+_SERVICE, _INSTANCE = "a-test", "test-1"
 
 
 class FakePlatform:
@@ -26,7 +26,7 @@ class FakePlatform:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._ledger = Ledger(_SERVICE, "test-1", _KEY, registry, clock=clock)
+        self._ledger = Ledger(_SERVICE, _INSTANCE, _KEY, registry, clock=clock, least_probe_share=0.0)
         self._ids = itertools.count(1)
         self.acks: list[Ack] = []
 
@@ -38,7 +38,7 @@ class FakePlatform:
         zone: str = "",
         guard: str = "",
         ttl_s: float = 30.0,
-        probe_share: float = 0.1,
+        probe_share: float = 0.0,
         **parameters: str | int | float | bool,
     ) -> Ack:
         """Have every guard that is meant obey one more command.
@@ -49,7 +49,8 @@ class FakePlatform:
             zone: Zone of the callee.
             guard: Name of the guard.
             ttl_s: Length of the lease.
-            probe_share: Share of the calls that still goes to the callee.
+            probe_share: Share of the calls that still goes to the callee; none unless said, so that a test
+                knows what happens. A real platform's command always leaves one call in a hundred.
             **parameters: Of this kind of command: ``share=0.5``, ``limit=3``, ``level=2``, ...
 
         Returns:
@@ -93,7 +94,7 @@ class FakePlatform:
         return acks[-1]
 
     def _nobody(self, command: Command) -> Ack:
-        return Ack(command.id, command.version, _SERVICE, "test-1", AckState.REJECTED, time.time(), "no guard matches")
+        return Ack(command.id, command.version, _SERVICE, _INSTANCE, AckState.REJECTED, time.time(), "no guard matches")
 
     def _heard(self, acks: list[Ack]) -> None:
         self.acks.extend(acks)
