@@ -35,6 +35,7 @@ class Answers:
 
     Args:
         name: Of the cache, as the command `flush_cache` names it in ``target.guard``.
+        peer: Whose answers it keeps, as the command names them in ``target.peer``.
         seconds: How old an answer may be.
         size: Most answers; the oldest goes first.
         key: What an answer is kept under, from the arguments of the call, or None to keep it not at all. The
@@ -50,6 +51,7 @@ class Answers:
         self,
         name: str = "answers",
         *,
+        peer: str = "",
         seconds: float = 600.0,
         size: int = 1000,
         key: Callable[..., Hashable | None] | None = None,
@@ -67,8 +69,7 @@ class Answers:
         self._lock = threading.Lock()
         self._held: dict[Hashable, tuple[float, Any]] = {}  # oldest first
         _alive.add(self)
-        if add_cache := getattr(registry, "add_cache", None):
-            add_cache(name, self.flush)
+        registry.add_cache(name, self.flush, peer)
 
     def __len__(self) -> int:
         return len(self._held)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from paramedic import Guard
 from paramedic.answers import Answers, arguments
+from paramedic.contract.command import Target
+from paramedic.registry import registry
 from paramedic.request import request
 from paramedic.telemetry.runtime import dropped
 from paramedic.testing import Clock
@@ -171,6 +173,17 @@ def test_flushing_forgets_everything():
     counted(known)("a")
     assert known.flush() == 1
     assert len(known) == 0
+
+
+def test_the_command_reaches_it_by_name_and_by_peer():
+    known, other = Answers("faq", peer="aurora"), Answers("other")
+    counted(known)("a")
+    counted(other)("a")
+    assert registry.flush(Target(guard="faq")).guards == ("faq",)
+    assert (len(known), len(other)) == (0, 1)
+    counted(known)("a")
+    assert registry.flush(Target(peer="aurora")).guards == ("faq",)
+    assert (len(known), len(other)) == (0, 1)
 
 
 def test_streams_are_not_kept():
