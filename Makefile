@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill test fuzz lint format otelcol bench bench-ingest bench-sdk bench-detect bench-recorder kill-test eval screenshots clean
+.PHONY: help install demo drill test fuzz lint format otelcol bench bench-ingest bench-sdk bench-detect bench-recorder sdk-comparison soak kill-test eval screenshots clean
 
 help: ## what can be typed here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +90,28 @@ bench-ingest bench-sdk bench-detect bench-recorder: $(VENV)/.dev ## one benchmar
 	@if [ -f benchmarks/$(subst -,_,$@).py ]; then $(BIN)/python benchmarks/$(subst -,_,$@).py $(ARGS); \
 	else echo "make: benchmarks/$(subst -,_,$@).py is not part of this version; nothing was measured" >&2; exit 1; fi
 
+# The libraries that the SDK is compared with live apart from ours, which shows too that the SDK needs nothing but OpenTelemetry.
+PEERS := .venv-peers
+$(PEERS)/.made: benchmarks/peers.txt pyproject.toml | $(BIN)/python
+	@echo "make: installing the libraries to compare with into $(PEERS), about 300 MB"
+	@[ -x $(PEERS)/bin/python ] || $(BIN)/python -m venv $(PEERS)
+	@if command -v uv >/dev/null; then \
+	  uv pip install --quiet --python $(PEERS)/bin/python --no-deps -r benchmarks/peers.txt && \
+	  uv pip install --quiet --python $(PEERS)/bin/python -e .; \
+	else \
+	  $(PEERS)/bin/python -m pip install --quiet --no-deps -r benchmarks/peers.txt && \
+	  $(PEERS)/bin/python -m pip install --quiet -e .; \
+	fi
+	@touch $@
+
+bench-sdk: $(PEERS)/.made
+
+sdk-comparison: $(VENV)/.dev $(PEERS)/.made ## the same bad days for the SDK and for other libraries; writes docs/sdk-comparison.md
+	@$(BIN)/python benchmarks/sdk_behaviour.py $(ARGS)
+
+soak: $(VENV)/.dev ## a million calls of all kinds through the SDK, and what memory they leave; ARGS="100000" for fewer
+	@$(BIN)/python benchmarks/soak_sdk.py $(ARGS)
+
 eval: $(VENV)/.dev ## replay a recorded data set; ARGS="DATASET --json out.json"
 	@if [ -f detector/paramedic_detector/evaluate/main.py ]; then $(BIN)/paramedic eval $(ARGS); \
 	else echo "make: this version cannot replay recorded data sets yet; 'make drill' scores the same code against live faults" >&2; exit 1; fi
@@ -98,5 +120,5 @@ screenshots: $(VENV)/.dev ## pictures of the dashboard for the documentation, ou
 	@$(BIN)/python docs/screenshots.py $(ARGS)
 
 clean: ## remove the .venv and everything that was built
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
