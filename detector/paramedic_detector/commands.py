@@ -1,6 +1,7 @@
 """The way of commands to the bots: what is in force for each service, and who is listening.
 
     engine --put, renew, clear--> CommandHub --queue of each connection--> GET /commands/stream --> bot
+                                             --what is in force----------> GET /commands ---------> bot behind a proxy
     engine <--acks taken out----- CommandHub <------------------------ POST /commands/acks <------- bot
 
 The hub holds nothing that the store does not: the engine brings it in line with the store each tick, so a
@@ -13,10 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from paramedic.contract.command import Ack, ActionKind, Command, Lease, SignedCommand
+from paramedic.contract.command import LONGEST_REASON, Ack, ActionKind, Command, Lease, SignedCommand
 from paramedic.contract.keys import command_key, service_secret
 
 ALIVE_S = 2.0  # a quiet stream says so this often
+POLLS_S = 10.0  # a bot that polls counts as listening for so long
 BACKLOG = 1000  # events a connection may be behind before it is dropped; it then starts over with a snapshot
 ACKS = 10_000  # kept for the engine; the oldest go first
 
@@ -84,6 +86,7 @@ class CommandHub:
         self._lock = threading.Lock()
         self._live: dict[str, Live] = {}
         self._connections: set[Connection] = set()
+        self._polls: dict[tuple[str, str], float] = {}  # by service and instance, when each polled last
         self._acks: deque[Ack] = deque(maxlen=ACKS)
         self.stopped = False  # the global stop: nothing is in force and nothing is taken
         self.closed = False
@@ -95,7 +98,7 @@ class CommandHub:
                 return False
             live = Live(command, self._seal(command), self._clock())
             self._live[command.id] = live
-            self._send(command.service, Event("command", live.sealed.to_json()))
+            self._send(command, live.sealed)
             return True
 
     def renew(self, command_id: str) -> Live | None:
@@ -107,7 +110,7 @@ class CommandHub:
             now = self._clock()
             command = replace(live.command, version=live.command.version + 1, issued_at=now)
             self._live[command_id] = renewed = Live(command, self._seal(command), now)
-            self._send(command.service, Event("command", renewed.sealed.to_json()))
+            self._send(command, renewed.sealed)
             return renewed
 
     def clear(self, command_id: str, reason: str = "") -> bool:
@@ -116,7 +119,7 @@ class CommandHub:
             live = self._live.pop(command_id, None)
             if live is None:
                 return False
-            self._send(live.command.service, Event("command", self._clearing(live, reason).to_json()))
+            self._send(live.command, self._clearing(live, reason))
             return True
 
     def stop(self, on: bool) -> None:
@@ -125,8 +128,7 @@ class CommandHub:
             self.stopped = on
             taken_back, self._live = (self._live, {}) if on else ({}, self._live)
             for live in taken_back.values():
-                sealed = self._clearing(live, "the global stop is on")
-                self._send(live.command.service, Event("command", sealed.to_json()))
+                self._send(live.command, self._clearing(live, "the global stop is on"))
 
     def live(self) -> dict[str, Live]:
         with self._lock:
@@ -136,8 +138,7 @@ class CommandHub:
         """Begin to listen, on the running event loop: the first event is the snapshot."""
         connection = Connection(service, instance, asyncio.get_running_loop())
         with self._lock:
-            sealed = [live.sealed.to_json() for live in self._live.values() if live.command.service == service]
-            connection.put(Event("snapshot", "[" + ",".join(sealed) + "]"))
+            connection.put(Event("snapshot", self._snapshot(service, instance)))
             if self.closed:
                 connection.put(None)
             self._connections.add(connection)
@@ -147,17 +148,24 @@ class CommandHub:
         with self._lock:
             self._connections.discard(connection)
 
+    def poll(self, service: str, instance: str) -> str:
+        """The snapshot for a bot that cannot hold a stream open; it counts as listening for a while."""
+        with self._lock:
+            self._polls[service, instance] = self._clock()
+            return self._snapshot(service, instance)
+
     def commandable(self) -> frozenset[str]:
         """Services of which at least one bot is listening."""
-        with self._lock:
-            return frozenset(connection.service for connection in self._connections)
+        return frozenset(self.connected())
 
     def connected(self) -> dict[str, set[str]]:
         """Instances that are listening, by service."""
         with self._lock:
+            now = self._clock()
+            self._polls = {bot: at for bot, at in self._polls.items() if now - at <= POLLS_S}
             found: dict[str, set[str]] = {}
-            for connection in self._connections:
-                found.setdefault(connection.service, set()).add(connection.instance)
+            for service, instance in [*((c.service, c.instance) for c in self._connections), *self._polls]:
+                found.setdefault(service, set()).add(instance)
             return found
 
     def take_acks(self, acks: Iterable[Ack]) -> None:
@@ -178,10 +186,15 @@ class CommandHub:
             for connection in self._connections:
                 connection.put(None)
 
-    def _send(self, service: str, event: Event) -> None:
+    def _send(self, command: Command, sealed: SignedCommand) -> None:
+        event = Event("command", sealed.to_json())
         for connection in self._connections:
-            if connection.service == service:
+            if _is_for(command, connection.service, connection.instance):
                 connection.put(event)
+
+    def _snapshot(self, service: str, instance: str) -> str:
+        meant = [live for live in self._live.values() if _is_for(live.command, service, instance)]
+        return "[" + ",".join(live.sealed.to_json() for live in meant) + "]"
 
     def _clearing(self, live: Live, reason: str) -> SignedCommand:
         command = live.command
@@ -199,4 +212,9 @@ class CommandHub:
         )
 
     def _seal(self, command: Command) -> SignedCommand:
-        return SignedCommand.seal(command, command_key(service_secret(self._master, command.service)))
+        brief = replace(command, reason=command.reason[:LONGEST_REASON])
+        return SignedCommand.seal(brief, command_key(service_secret(self._master, command.service)))
+
+
+def _is_for(command: Command, service: str, instance: str) -> bool:
+    return command.service == service and command.instance in ("", instance)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlmodel import Session
 
-from paramedic.contract.command import ActionKind, Command, Lease
+from paramedic.contract.command import LONGEST_NAME, PLATFORM, ActionKind, Command, Lease
 from paramedic_detector import actions as life
 from paramedic_detector import words
 from paramedic_detector.commands import Live
@@ -238,6 +238,7 @@ def command_of(action: ActionRow, now: float) -> Command:
         parameters=dict(spec.parameters),
         incident=f"INC-{action.incident}",
         reason=action.reason,
+        owner=PLATFORM if action.by in ("", "policy") else f"operator:{action.by}"[:LONGEST_NAME],
     )
 
 

@@ -1,6 +1,7 @@
 """The command stream to the bots, and their acknowledgements.
 
 GET /api/v1/commands/stream  event: snapshot, then event: command; a comment every two seconds
+GET /api/v1/commands         the same snapshot, for bots behind something that holds streams back
 POST /api/v1/commands/acks   204; kept in memory, the engine writes them down with its next round
 """
 
@@ -16,6 +17,7 @@ from paramedic_detector.api.auth import Caller, Doorkeeper, Scope
 from paramedic_detector.commands import CommandHub, Connection
 
 MOST_ACKS = 1000  # in one post
+FRESH = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 Name = Annotated[str, Query(min_length=1, max_length=200)]
 
 
@@ -36,12 +38,17 @@ def router(hub: CommandHub, door: Doorkeeper) -> APIRouter:
     routes = APIRouter(prefix="/api/v1/commands", tags=["commands"])
     bot = Depends(door.needs(Scope.COMMAND))
 
+    @routes.get("", response_class=Response)
+    async def snapshot(service: Name, instance: Name, caller: Caller = bot) -> Response:
+        """All signed commands in force, as a JSON list. The bot counts as listening for ten seconds."""
+        _own(caller, service)
+        return Response(hub.poll(service, instance), media_type="application/json", headers=FRESH)
+
     @routes.get("/stream", response_class=StreamingResponse)
     async def stream(service: Name, instance: Name, caller: Caller = bot) -> StreamingResponse:
         """Server-sent events: `snapshot` with all signed commands in force, then each `command`."""
         _own(caller, service)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_events(hub, service, instance), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(_events(hub, service, instance), media_type="text/event-stream", headers=FRESH)
 
     @routes.post("/acks", status_code=204)
     async def acks(body: Annotated[list[AckIn], Field(max_length=MOST_ACKS)], caller: Caller = bot) -> Response:
