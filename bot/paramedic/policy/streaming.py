@@ -1,0 +1,192 @@
+"""What a stream has given so far, and what that means: too late, cut, empty, or well.
+
+    begin --held back--> first useful chunk --given at once--> end
+      |                        |                                |
+      +- first_token_s         +- idle_s from chunk to chunk    +- cut, unless `ends` saw its end
+      +----------------------------------- deadline_s ---------------------------------+
+
+Until the first useful chunk nothing has been given to the caller, so another source can still take over unseen.
+Time comes in with each question; the time for which the caller holds a chunk is not the source's.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+INF = float("inf")
+
+Says = Callable[[Any], bool]  # something about one chunk
+Fault = Callable[[str, Exception], None]  # what happens when such a rule fails
+
+
+class Late(Enum):
+    """Which limit of time a stream has passed."""
+
+    FIRST_TOKEN = "gave no useful chunk within"
+    IDLE = "gave nothing for"
+    DEADLINE = "did not end within"
+
+
+FIRST_TOKEN, IDLE, DEADLINE = Late
+
+
+def not_empty(chunk: Any) -> bool:
+    """The usual rule for a useful chunk: neither None nor without length."""
+    try:
+        return chunk is not None and len(chunk) != 0
+    except TypeError:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRules:
+    """What is asked of a stream.
+
+    Attributes:
+        first_token_s: Most seconds until its first useful chunk; None for no limit.
+        idle_s: Most seconds from one chunk to the next after that; None for no limit.
+        useful: Whether a chunk helps the caller; those before the first useful one are held back.
+        ends: Whether a chunk says that the stream is complete; None when its end is not announced.
+
+    Raises:
+        ValueError: A number is out of range; the message names it and shows it.
+    """
+
+    first_token_s: float | None = None
+    idle_s: float | None = None
+    useful: Says = not_empty
+    ends: Says | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("first_token_s", "idle_s"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds > 0:  # this way round it refuses NaN too
+                raise ValueError(f"{name} must be above 0 seconds, or None for no limit, got {seconds!r}")
+        for name, says in (("useful", self.useful), ("ends", self.ends)):
+            if says is not None and not callable(says):
+                raise TypeError(f"{name} takes a function of one chunk, got {says!r}")
+
+
+NO_RULES = StreamRules()
+
+
+def ignore_fault(rule: str, error: Exception) -> None:
+    """When nobody wants to know."""
+
+
+class Progress:
+    """Follows one attempt at a stream.
+
+    Args:
+        rules: What is asked of it.
+        now: Seconds of the clock that all other times are of.
+        deadline_s: Most seconds for the whole stream; None for no limit.
+        keep: Whether all chunks are kept, for somebody who checks the whole answer.
+        fault: Told of a rule that fails, and how; the chunk is taken as good.
+
+    Attributes:
+        given: Chunks that the caller was given.
+        held_back: Chunks before the first useful one, and that one; None once they are given.
+        kept: All chunks, when they are kept.
+        asked_at: When the source was last asked for a chunk.
+        idle_s: Most seconds from one chunk to the next.
+        held_s: For how long the caller held chunks, which is not the source's time.
+        until: When the next chunk is not asked for any more.
+        late: The limit that it has passed.
+    """
+
+    __slots__ = (
+        "_complete",
+        "_deadline_s",
+        "_fault",
+        "_first_until",
+        "_rules",
+        "asked_at",
+        "given",
+        "held_back",
+        "held_s",
+        "idle_s",
+        "kept",
+        "late",
+        "until",
+        "watched"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        rules: StreamRules,
+        now: float,
+        deadline_s: float | None = None,
+        keep: bool = False,
+        fault: Fault = ignore_fault,
+    ) -> None:
+        self._rules, self._deadline_s, self._fault = rules, deadline_s, fault
+        self.asked_at, self.held_s, self.given = now, 0.0, 0
+        self.until = INF if deadline_s is None else now + deadline_s
+        self.idle_s = INF if rules.idle_s is None else rules.idle_s
+        self._first_until = INF if rules.first_token_s is None else now + rules.first_token_s
+        self._complete = rules.ends is None
+        self.held_back: list[Any] | None = []
+        self.kept: list[Any] | None = [] if keep else None
+        self.watched = keep or not self._complete  # whether `hear` must hear of each chunk
+        self.late: Late | None = None
+
+    # Of chunks
+
+    def opens(self, chunk: Any) -> bool:
+        """Hear of a chunk while nothing useful has come; whether it is the first that is useful."""
+        assert self.held_back is not None
+        self.held_back.append(chunk)
+        if self.watched:
+            self.hear(chunk)
+        return self._says("useful", self._rules.useful, chunk)
+
+    def hear(self, chunk: Any) -> None:
+        """Hear of a chunk; needed while `watched` only."""
+        if self.kept is not None:
+            self.kept.append(chunk)
+        if not self._complete and self._rules.ends is not None and self._says("ends", self._rules.ends, chunk):
+            self._complete, self.watched = True, self.kept is not None
+
+    def _says(self, rule: str, says: Says, chunk: Any) -> bool:
+        try:
+            return bool(says(chunk))
+        except Exception as error:
+            self._fault(rule, error)
+            return True
+
+    def release(self) -> list[Any]:
+        """What was held back, for the caller."""
+        chunks, self.held_back = self.held_back or [], None
+        return chunks
+
+    @property
+    def opened(self) -> bool:
+        """Whether the caller was given, or is about to be given, something useful."""
+        return self.held_back is None
+
+    @property
+    def cut(self) -> bool:
+        """Whether it would be cut if it stopped now."""
+        return not self._complete
+
+    # Of time
+
+    def limit(self) -> tuple[float, Late]:
+        """When it will be late if no chunk comes, and with what."""
+        if self.held_back is not None:
+            end, late = self._first_until, FIRST_TOKEN
+        else:
+            end, late = self.asked_at + self.idle_s, IDLE
+        return (self.until, DEADLINE) if self.until <= end else (end, late)
+
+    def lateness(self, now: float) -> Late | None:
+        """The limit that has passed, when a chunk is still being waited for."""
+        end, late = self.limit()
+        return late if now >= end else None
+
+    def limit_of(self, late: Late) -> float:
+        """Its seconds."""
+        given = {FIRST_TOKEN: self._rules.first_token_s, IDLE: self._rules.idle_s, DEADLINE: self._deadline_s}[late]
+        return INF if given is None else given

@@ -1,0 +1,288 @@
+"""One attempt at a stream, from asking its guard to telling it how the stream went.
+
+    begin --> open: steps until the first useful chunk --> the shell's steps, one a chunk --> complete or leave
+                 |                                             |
+                 +---- Waiter: one timer, re-armed lazily -----+
+
+All here serves async and sync streams alike; the shells in `streams` only give the chunks to the caller.
+"""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextvars import Context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from paramedic.policy.streaming import NO_RULES, Late, Progress
+from paramedic.stream_steps import CHUNK, Steps, closing, inside, source_of, stream_of
+from paramedic.stream_waiter import Waiter
+
+if TYPE_CHECKING:
+    from paramedic.attempts import Attempts
+    from paramedic.calls import Call
+    from paramedic.recovering import Step
+
+
+class StreamCut(Exception):
+    """A stream broke off after the caller had been given useful chunks: what it has is not the whole answer.
+
+    The error that cut it is its `__cause__`.
+
+    Attributes:
+        name: Of the guard.
+        chunks: How many the caller was given.
+    """
+
+    def __init__(self, name: str, chunks: int) -> None:
+        super().__init__(f"{name!r} was cut after {chunks} chunk{'' if chunks == 1 else 's'}")
+        self.name, self.chunks = name, chunks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.name, self.chunks)
+
+
+class IncompleteStream(ConnectionError):
+    """A stream stopped without the chunk that says it is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Whom to ask for a stream.
+
+    Attributes:
+        fn: An (async) generator function; also an (async) function, whose value is then one chunk.
+        guard: Who must let it through, and hears how it went; None for a fallback.
+        probe: Whether the guard shall let it through to probe a closed path; None when it is not closed.
+        wait_s: Seconds to wait before.
+        step: Of a retry or a fallback, what it is part of.
+    """
+
+    fn: Callable[..., Any]
+    guard: "Attempts | None" = None
+    probe: bool | None = None
+    wait_s: float = 0.0
+    step: "Step | None" = None
+
+
+class Asks(Protocol):
+    """Anything with the fields of a `Turn`."""
+
+    @property
+    def fn(self) -> Callable[..., Any]: ...
+    @property
+    def guard(self) -> "Attempts | None": ...
+    @property
+    def probe(self) -> bool | None: ...
+    @property
+    def wait_s(self) -> float: ...
+    @property
+    def step(self) -> "Step | None": ...
+
+
+class Attempt:
+    """One attempt. Its context is its own: nothing that runs inside is seen outside, and nothing must be put back.
+
+    Attributes:
+        chunk: The last one that came.
+        progress: What it has given.
+        over: Whether it ended before it was opened; what was held back is all there is.
+        run: Calls something inside its context.
+        send: Takes the next step of its source; to be called by `run`.
+    """
+
+    send: Callable[[Any], Any]
+    _throw: Callable[[BaseException], Any]
+    progress: Progress
+
+    def __init__(self, name: str, turn: Asks, waiter: Waiter | None, context: Context) -> None:
+        self._name, self._turn, self._guard, self.waiter = name, turn, turn.guard, waiter
+        self._context, self.run = context, context.run
+        self._call: Call | None = None
+        self._stream: Any = ()
+        self.chunk: Any = None
+        self.over = False
+        clock = time.monotonic if turn.guard is None else turn.guard.clock
+        self.clock: Callable[[], float] = clock if waiter is None else waiter.clock
+
+    def open(self, args: Any, kwargs: Any) -> Steps:
+        """Go on until its first useful chunk has come, or it has ended without one.
+
+        Raises:
+            Refused: It was not made.
+            Useless: It ended and helps nobody.
+            Exception: What broke it.
+        """
+        self._begin()
+        try:
+            self._stream = stream_of(self.run(self._turn.fn, *args, **kwargs))
+            source = source_of(self._stream, self)
+            self.send, self._throw = source.send, source.throw
+            while (yield from self._step()):
+                if self.progress.opens(self.chunk):
+                    return self._opened()
+            self._fail_if_incomplete()
+        except BaseException as error:
+            raise (yield from self.leave(error))  # noqa: B904
+        self.over = True
+        self._end_empty()
+
+    def wait(self, waits_for: Any) -> Generator[Any, Any, bool]:
+        """Pass on what it waits for until a chunk is here; False when it has ended instead."""
+        waiter, run = self.waiter, self.run
+        try:
+            while waits_for is not CHUNK:
+                if waiter is not None and waiter.begins_to_wait(waits_for):
+                    waits_for = run(self._throw, asyncio.CancelledError())
+                    continue
+                try:
+                    value = yield waits_for
+                except BaseException as error:
+                    waits_for = run(self._throw, error)
+                else:
+                    waits_for = run(self.send, value)
+        except StopIteration:
+            if waiter is not None and waiter.interrupted:
+                raise asyncio.CancelledError from None  # an end that the interruption brought about is none
+            return False
+        if waiter is not None:
+            waiter.has_chunk()
+        return True
+
+    def complete(self) -> None:
+        """It has ended after useful chunks.
+
+        Raises:
+            IncompleteStream: Not with the chunk that says so.
+        """
+        self._fail_if_incomplete()
+        call, late = self._taken(), self.progress.late
+        if call is None or self._guard is None:
+            return
+        with contextlib.suppress(Exception):  # useless or late: what was given cannot be taken back
+            if late is None:
+                self.run(self._guard.ended, call, self.progress.kept)
+            else:  # of a sync stream, which could not be interrupted
+                self.run(self._guard.failed, call, self._timeout(late))
+
+    def overdue(self) -> BaseException:
+        """What ends it when its next chunk must not be asked for any more."""
+        assert self.waiter is not None
+        return self.waiter.overdue()
+
+    def leave(self, error: BaseException, by_caller: bool = False) -> Generator[Any, Any, BaseException]:
+        """It is over before its end: close it, tell the guard, and give what the caller is to see.
+
+        Args:
+            error: What ended it.
+            by_caller: Whether the caller ended it, between two chunks.
+        """
+        if self.waiter is not None:
+            self.waiter.disarm()
+        try:
+            with contextlib.nullcontext() if by_caller else contextlib.suppress(Exception):
+                yield from inside(self._context, closing(self._stream))
+        finally:
+            seen = self._fail(GeneratorExit() if by_caller else error)
+        return error if by_caller else self._cut(seen)
+
+    def _begin(self) -> None:
+        turn, guard, waiter, deadline_s = self._turn, self._guard, self.waiter, None
+        if turn.step is not None:
+            self.run(turn.step.block().__enter__)
+            deadline_s = turn.step.deadline_s
+        if guard is not None:
+            self._call = self.run(guard.begin, cast("asyncio.Task[Any] | None", waiter), turn.probe)
+            deadline_s = self._call.timeout_s
+        rules = getattr(guard, "rules", NO_RULES)
+        keep = guard is not None and guard._check is not None
+        self.progress = Progress(rules, self.clock(), None if waiter is None else deadline_s, keep, self._fault)
+        if waiter is not None:
+            waiter.progress = self.progress
+
+    def _fault(self, rule: str, error: Exception) -> None:
+        if self._guard is not None:
+            self._guard.fault(rule, f"guard %r: its rule {rule!r} fails with %r; chunks are taken as good", error)
+
+    def _step(self) -> Generator[Any, Any, bool]:
+        try:
+            waits_for = self.run(self.send, None)
+        except StopIteration:
+            return False
+        return waits_for is CHUNK or (yield from self.wait(waits_for))
+
+    def _opened(self) -> None:
+        if self._call is not None:
+            self._call.first_token()
+        if self.waiter is None:
+            self.progress.late = self.progress.lateness(self.clock())
+        else:
+            self.waiter.disarm()  # the gaps between chunks may be bounded closer than the time to the first
+
+    def _end_empty(self) -> None:
+        call = self._taken()
+        if call is not None and self._guard is not None:
+            if call.useless_as is None:
+                call.useless("empty")
+            self.run(self._guard.ended, call, self.progress.held_back)
+
+    def _fail_if_incomplete(self) -> None:
+        if self.progress.cut:
+            raise IncompleteStream(f"{self._name!r} stopped without the chunk that says it is complete")
+
+    def _fail(self, error: BaseException) -> BaseException:
+        late, waiter = self.progress.late, self.waiter
+        if late is not None and waiter is not None and not (_is_cancelled(error) and waiter.cancelling()):
+            error, broken = self._timeout(late), error
+            error.__cause__ = None if _is_cancelled(broken) else broken
+        call = self._taken()
+        if call is not None and self._guard is not None:
+            cause = error.__cause__ if isinstance(error, StreamCut) else None
+            try:
+                self.run(self._guard.failed, call, cause or error)
+            except Exception as other:
+                return other
+        return error
+
+    def _cut(self, error: BaseException) -> BaseException:
+        ignored = () if self._guard is None else self._guard.ignore
+        if not self.progress.opened or not isinstance(error, Exception) or isinstance(error, ignored):
+            return error
+        cut = StreamCut(self._name, self.progress.given)
+        cut.__cause__ = error
+        return cut
+
+    def _timeout(self, late: Late) -> TimeoutError:
+        return TimeoutError(f"{self._name!r} {late.value} {self.progress.limit_of(late):g} s")
+
+    def _taken(self) -> "Call | None":
+        """The call, for the one who ends it. The time for which the caller held chunks is not the callee's."""
+        call, self._call = self._call, None
+        if self.waiter is not None:
+            self.waiter.disarm()
+        if call is not None and self.progress.held_s > 0:
+            call.started += self.progress.held_s
+            if self.waiter is not None and call.timeout_s is not None:
+                call.timeout_s = max(0.0, call.timeout_s - self.progress.held_s)
+        return call
+
+    def __del__(self) -> None:
+        """Nobody closed it: its event loop is gone."""
+        call, guard = self._call, self._guard
+        if call is None or guard is None:
+            return
+        let_go = threading.Thread(target=self.run, args=(_let_go, guard, call), daemon=True)
+        with contextlib.suppress(RuntimeError):  # the interpreter is going as well
+            let_go.start()
+
+
+def _let_go(guard: "Attempts", call: "Call") -> None:
+    """On a thread of its own: a collector may run while this guard, or an exporter, holds a lock."""
+    with contextlib.suppress(Exception):
+        guard.failed(call, GeneratorExit())
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    return isinstance(error, asyncio.CancelledError)

@@ -1,0 +1,135 @@
+"""What a guard interrupts when a stream is late, or when a command lets it go: one timer, re-armed lazily.
+
+waits for a chunk --> armed once --> looks: not late yet --> armed for the rest
+                                            late         --> what the stream waits for is cancelled
+"""
+
+import asyncio
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from paramedic.policy.streaming import DEADLINE, INF, Progress
+
+NEVER = -INF
+
+
+class Waiter:
+    """Stands where the guard of a call has the call's task.
+
+    The task that asks for the next chunk may be another one each time, and between two chunks it does
+    something of its own: cancelling it would hit the caller. Cancelling what the stream waits for ends its
+    step alike, and leaves the task's count of cancellations to those who really cancel it.
+
+    Attributes:
+        progress: Of the stream.
+        cancelled: Whether the guard has cancelled it.
+        waits_for: What the stream waits for; None while it does not.
+    """
+
+    __slots__ = (
+        "_begun_by",
+        "_count",
+        "_owed",
+        "_timer",
+        "_told",
+        "cancelled",
+        "clock",
+        "loop",
+        "progress",
+        "waits_for",
+    )
+
+    def __init__(self) -> None:
+        self.loop = loop = asyncio.get_running_loop()
+        stock = type(loop).time is asyncio.BaseEventLoop.time
+        self.clock: Callable[[], float] = time.monotonic if stock else loop.time
+        task = asyncio.current_task()
+        self._begun_by = None if task is None else weakref.ref(task)
+        self._count = 0 if task is None else task.cancelling()
+        self._timer: asyncio.TimerHandle | None = None
+        self._owed = self._told = False  # an interruption that could not be told yet; one that was
+        self.cancelled = False
+        self.waits_for: Any = None
+        self.progress: Progress | None = None
+
+    # What a guard asks of a task
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self.loop
+
+    def cancel(self, msg: object = None) -> bool:
+        """End the stream now, or when its next chunk is asked for."""
+        self.cancelled = True
+        if self.progress is not None:
+            self.progress.until = NEVER
+        self._interrupt()
+        return True
+
+    def cancelling(self) -> int:
+        """How often the caller was cancelled since the stream began."""
+        task = asyncio.current_task()
+        if task is None:
+            return 0
+        same = self._begun_by is not None and self._begun_by() is task
+        return max(0, task.cancelling() - (self._count if same else 0))
+
+    def uncancel(self) -> int:
+        self.cancelled = False
+        return self.cancelling()
+
+    # What the stream's steps ask
+
+    def begins_to_wait(self, waits_for: Any) -> bool:
+        """Hear what the stream waits for; whether it must be interrupted instead."""
+        if self._owed:
+            self._owed, self._told = False, True
+            return True
+        self.waits_for = waits_for
+        if self._timer is None and not self._told:
+            self._arm()
+        return False
+
+    def has_chunk(self) -> None:
+        """A chunk came: all the same, if it was late."""
+        self.waits_for = None
+        if self._told and self.progress is not None:
+            self._told, self.progress.late = False, None
+
+    def disarm(self) -> None:
+        """Look no more, or not before it waits again."""
+        self.waits_for = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def overdue(self) -> BaseException:
+        """What ends a stream whose next chunk must not be asked for any more."""
+        if self.progress is not None and not self.cancelled:
+            self.progress.late = DEADLINE
+        return asyncio.CancelledError()
+
+    @property
+    def interrupted(self) -> bool:
+        return self.cancelled or (self.progress is not None and self.progress.late is not None)
+
+    def _arm(self) -> None:
+        when = INF if self.progress is None else self.progress.limit()[0]
+        if when != INF:
+            self._timer = self.loop.call_later(max(0.0, when - self.clock()), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self.waits_for is None or self.progress is None or self._told:
+            return  # the caller holds a chunk: asking for the next one arms again
+        self.progress.late = self.progress.lateness(self.clock())
+        if self.progress.late is None:
+            self._arm()
+        else:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        cancel = getattr(self.waits_for, "cancel", None)
+        self._told = cancel is not None and bool(cancel())
+        self._owed = not self._told and self.progress is not None

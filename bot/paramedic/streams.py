@@ -1,0 +1,218 @@
+"""Streams under guards: deadlines for the first token and for gaps, failover unseen until something useful is given.
+
+    turns --Turn--> attempt: begin, chunks held back until a useful one --none, failed, refused--> the next turn
+                       |
+                       +--> chunks given at once --> end: worked | failed, late: StreamCut | closed by the caller
+
+`streaming` and `streaming_sync` make the generator function that a caller uses, out of a name and of *turns*:
+a function of the call's arguments that returns a generator. It yields a `Turn`, whom to ask; when that one is
+refused, fails or helps nobody before its first useful chunk, it is sent the exception (`Refused`, `Useless`,
+or what was raised), and yields the next turn, raises what the caller is to see, or returns the chunks of a
+useless answer. A turn that gives something useful is the last: the generator is closed then. So a router writes
+
+    def turns(args, kwargs):
+        with deadline(8):
+            errors = Errors(...)
+            for guard, fn, probe in plan:
+                errors.add((yield Turn(fn, guard, probe)))
+            return errors.give_up()
+
+    stream = streaming("llm", turns)
+
+`turns` runs in a context of its own: what it enters around a ``yield`` stands for the attempts made there, and for
+nobody else. Anything with the fields of a `Turn` will do. What is asked of the streams of a guard stands in its
+`rules`.
+
+Each attempt runs in a context of its own too, copied when it begins: spans made inside are children of the guard's
+span, guards inside see its deadline, and nothing of it is current while the caller has a chunk.
+"""
+
+import functools
+import types
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from paramedic.policy.streaming import IDLE
+from paramedic.recovering import Recovering, marks
+from paramedic.stream_attempts import Asks, Attempt, IncompleteStream, StreamCut, Turn
+from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, at_once
+from paramedic.stream_waiter import Waiter
+from paramedic.waits import waits
+
+if TYPE_CHECKING:
+    from paramedic.guards import Guard
+
+__all__ = ["Asks", "IncompleteStream", "StreamCut", "Turn", "guarded", "guarded_sync", "streaming", "streaming_sync"]
+
+Turns = Generator[Asks, Exception, Any]
+
+
+@types.coroutine
+def waiting(steps: Steps) -> Steps:
+    """Steps, as something to await."""
+    return (yield from steps)
+
+
+def guarded(guard: "Guard", fn: Callable[..., Any]) -> Callable[..., Any]:
+    """An async generator function under a guard."""
+    return _decorated(guard, fn, streaming(guard.name, functools.partial(_turns_of, guard, fn)))
+
+
+def guarded_sync(guard: "Guard", fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function under a guard. It cannot be interrupted: what is late counts as such, and is given.
+
+    Raises:
+        TypeError: A fallback would have to be awaited.
+    """
+    for fallback in guard.fallbacks:
+        if fallback.is_async:
+            called = getattr(fn, "__qualname__", repr(fn))
+            raise TypeError(f"guard {guard.name!r}: {called} is sync and cannot await {fallback.name}")
+    return _decorated(guard, fn, streaming_sync(guard.name, functools.partial(_turns_of, guard, fn)))
+
+
+def _decorated(guard: "Guard", fn: Callable[..., Any], stream: Callable[..., Any]) -> Callable[..., Any]:
+    functools.update_wrapper(stream, fn)
+    stream.__guard__ = guard  # type: ignore[attr-defined]
+    return stream
+
+
+def streaming(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., AsyncGenerator[Any, None]]:
+    """An async generator function that asks those whose turn it is.
+
+    Raises:
+        StreamCut: From its iterator: it broke off after it had given useful chunks.
+        Exception: What `turns` raises, when nobody gave anything useful.
+    """
+
+    async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        opened = await waiting(_opened(name, turns(args, kwargs), args, kwargs, Waiter()))
+        if not isinstance(opened, Attempt):
+            for chunk in opened:
+                yield chunk
+            return
+        attempt, progress, clock, run = opened, opened.progress, opened.clock, opened.run
+        asking = False  # whether the source is at work, or the caller
+        try:
+            since = clock()
+            for chunk in progress.release():
+                progress.given += 1
+                yield chunk
+            send = attempt.send
+            while not attempt.over:
+                now = progress.asked_at = clock()
+                progress.held_s += now - since
+                asking = True
+                if now >= progress.until:
+                    raise attempt.overdue()
+                try:
+                    waits_for = run(send, None)
+                except StopIteration:
+                    break
+                if waits_for is not CHUNK and not await waiting(attempt.wait(waits_for)):
+                    break
+                if progress.watched:
+                    progress.hear(attempt.chunk)
+                progress.given += 1
+                asking = False
+                since = clock()
+                yield attempt.chunk
+            asking = True
+            attempt.complete()
+        except BaseException as error:
+            seen = await waiting(attempt.leave(error, by_caller=not asking))
+            raise seen  # noqa: B904
+
+    return stream
+
+
+def streaming_sync(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., Iterator[Any]]:
+    """As `streaming`, for sync sources."""
+
+    def stream(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        opened = at_once(_opened(name, turns(args, kwargs), args, kwargs, None))
+        if not isinstance(opened, Attempt):
+            yield from opened
+            return
+        attempt, progress, clock, run = opened, opened.progress, opened.clock, opened.run
+        idle_s = progress.idle_s
+        asking = False
+        try:
+            since = clock()
+            for chunk in progress.release():
+                progress.given += 1
+                yield chunk
+            send = attempt.send
+            while not attempt.over:
+                now = clock()
+                progress.held_s += now - since
+                asking = True
+                try:
+                    waits_for = run(send, None)
+                except StopIteration:
+                    break
+                if waits_for is not CHUNK:
+                    raise TypeError(CANNOT_WAIT)
+                if progress.watched:
+                    progress.hear(attempt.chunk)
+                progress.given += 1
+                asking = False
+                since = clock()
+                if since - now > idle_s:
+                    progress.late = progress.late or IDLE
+                yield attempt.chunk
+            asking = True
+            attempt.complete()
+        except BaseException as error:
+            seen = at_once(attempt.leave(error, by_caller=not asking))
+            raise seen  # noqa: B904
+
+    return stream
+
+
+def _opened(name: str, turns: Turns, args: Any, kwargs: Any, waiter: Waiter | None) -> Steps:
+    """The attempt that gives something useful, or the chunks of a useless answer when nobody does."""
+    around = copy_context()  # what `turns` enters stands there, and is copied for each attempt
+    try:
+        turn = around.run(next, turns)
+        while True:
+            if turn.wait_s > 0:
+                yield from _pause(turn.wait_s, waiter)
+            attempt = Attempt(name, turn, waiter, around.copy())
+            failure = yield from _tried(attempt, args, kwargs)
+            if failure is None:
+                return attempt
+            turn = around.run(turns.send, failure)
+    except StopIteration as done:
+        return done.value or ()
+    finally:
+        around.run(turns.close)
+
+
+def _tried(attempt: Attempt, args: Any, kwargs: Any) -> Generator[Any, Any, Exception | None]:
+    try:
+        yield from attempt.open(args, kwargs)
+    except Exception as error:
+        return error
+    return None
+
+
+def _pause(seconds: float, waiter: Waiter | None) -> Steps:
+    if waiter is None:
+        waits.sleep(seconds)
+    else:
+        yield from waits.asleep(seconds).__await__()
+
+
+def _turns_of(guard: "Guard", fn: Callable[..., Any], args: Any, kwargs: Any) -> Turns:
+    """The guarded function, again when that may help, then the fallbacks."""
+    with guard.keyed(args, kwargs):
+        since = marks.count
+        recovering = Recovering.of(guard, since)
+        step = recovering.failed((yield Turn(fn, guard)))
+        while step is not None:
+            turn = Turn(fn, guard, wait_s=step.wait_s, step=step) if step.fn is None else Turn(step.fn, step=step)
+            step = recovering.failed((yield turn))
+        chunks: Iterable[Any] = recovering.give_up()
+        return chunks
