@@ -33,7 +33,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Itera
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from paramedic.policy.streaming import IDLE
+from paramedic.policy.streaming import IDLE, Says, StreamRules, not_empty
 from paramedic.recovering import Recovering, marks
 from paramedic.stream_attempts import Asks, Attempt, IncompleteStream, StreamCut, Turn
 from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, at_once
@@ -43,7 +43,17 @@ from paramedic.waits import waits
 if TYPE_CHECKING:
     from paramedic.guards import Guard
 
-__all__ = ["Asks", "IncompleteStream", "StreamCut", "Turn", "guarded", "guarded_sync", "streaming", "streaming_sync"]
+__all__ = [
+    "Asks",
+    "IncompleteStream",
+    "StreamCut",
+    "Turn",
+    "guarded",
+    "guarded_sync",
+    "rules",
+    "streaming",
+    "streaming_sync",
+]
 
 Turns = Generator[Asks, Exception, Any]
 
@@ -52,6 +62,20 @@ Turns = Generator[Asks, Exception, Any]
 def waiting(steps: Steps) -> Steps:
     """Steps, as something to await."""
     return (yield from steps)
+
+
+def rules(
+    guard: str, first_token_s: float | None, idle_s: float | None, useful: Says | None, ends: Says | None
+) -> StreamRules:
+    """What a guard asks of its streams.
+
+    Raises:
+        ValueError, TypeError: Something is out of range; the message names the guard and shows it.
+    """
+    try:
+        return StreamRules(first_token_s, idle_s, useful or not_empty, ends)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"guard {guard!r}: {error}") from None
 
 
 def guarded(guard: "Guard", fn: Callable[..., Any]) -> Callable[..., Any]:
