@@ -4,7 +4,11 @@
       |
       +--> Call in flight --> ended (worked, useless, late) or failed (failed, timed out, cancelled, let go)
 
-Neither sync nor async: the shells in `guards` make the call in between.
+Neither sync nor async: the shells in `guards` and `streams` make the call in between.
+
+The calls in flight stand in one dictionary, and its length is what the bulkhead goes by: no permit can
+leak that is not also seen in flight. Putting a call there and taking it out are single steps, so nothing is
+locked while operator, commands and breaker have nothing to say and all lately went well.
 """
 
 import asyncio
@@ -12,13 +16,13 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from opentelemetry.trace import SpanKind
 
-from paramedic.budget import Frame, frame
-from paramedic.calls import Call, Value, error_type, status_of
+from paramedic.budget import Frame, Reason, frame
+from paramedic.calls import Call, Value, error_type
 from paramedic.contract.attributes import (
     ALLOWED,
     DECISION,
@@ -30,12 +34,15 @@ from paramedic.contract.attributes import (
     PROBE,
     REFUSED,
     REFUSED_BY,
+    REFUSED_BY_BULKHEAD,
     REFUSED_BY_COMMAND,
+    RETRY,
     TIMEOUT,
 )
 from paramedic.policy.breaker import FAILED, SAYS_NOTHING, WORKED, Verdict
-from paramedic.policy.effects import Effects
 from paramedic.policy.gate import Admission, Gate, Refusal
+from paramedic.policy.retry import RetryBudget, status_of
+from paramedic.policy.shedding import class_of, room_for
 from paramedic.refusals import Refused, refusal
 from paramedic.registry import Key
 from paramedic.telemetry.runtime import dropped, runtime
@@ -63,6 +70,7 @@ class Attempts:
     Attributes:
         key: Guard, peer and zone.
         counts: Calls by what became of them.
+        retry_budget: Shared with all guards of the peer.
     """
 
     def __init__(
@@ -71,19 +79,21 @@ class Attempts:
         gate: Gate,
         *,
         deadline_s: float | None,
-        fallbacks: Sequence[Callable[..., Any]],
         check: Check | None,
         ignore: tuple[type[Exception], ...],
+        criticality: str,
         attributes: Mapping[str, Value],
+        retry_budget: RetryBudget,
         clock: Callable[[], float],
     ) -> None:
         self.key, (self.name, self.peer, self.zone) = key, key
-        self.deadline_s, self.fallbacks, self.ignore = deadline_s, tuple(fallbacks), ignore
+        self.deadline_s, self.ignore, self.criticality = deadline_s, ignore, criticality
+        self.retry_budget = retry_budget
         self.counts: defaultdict[str, int] = defaultdict(int)
         self._gate, self._check, self.clock = gate, check, clock
         self._lock = threading.Lock()
         self._calls: dict[Call, None] = {}  # in flight, oldest first
-        self._told_check = False
+        self._told: set[str] = set()  # whose faults the log has heard of
         about: dict[str, Value] = {PEER: self.peer, GUARD: self.name, **attributes}
         if self.zone:
             about[PEER_ZONE] = self.zone
@@ -93,12 +103,13 @@ class Attempts:
     def in_flight(self) -> tuple[int, float]:
         """Calls begun and not ended, and the age of the oldest in seconds."""
         with self._lock:
-            oldest = next(iter(self._calls), None)
-            return len(self._calls), 0.0 if oldest is None else max(0.0, self.clock() - oldest.started)
+            calls = list(self._calls)
+        return len(calls), max(0.0, self.clock() - calls[0].started) if calls else 0.0
 
-    def count_fallback(self) -> None:
+    def count(self, what: str) -> None:
+        """Count something that this guard did."""
         with self._lock:
-            self.counts["fallback"] += 1
+            self.counts[what] += 1
 
     def after_fork(self) -> None:
         """In a forked child: the calls in flight are the parent's."""
@@ -106,37 +117,101 @@ class Attempts:
         self._calls.clear()
         self._gate.forget_calls()
 
+    # Begin
+
     def begin(self, task: "asyncio.Task[Any] | None", probe: bool | None = None) -> Call:
         """Ask the gate; a call that may be made is in flight until `ended` or `failed`, exactly one of them, once.
+
+        Args:
+            task: What a command may cancel; None for a call that cannot be interrupted. Who begins the call
+                sets its timer, with `call.end_in(call.timeout_s)`.
+            probe: As in `Gate.admit`.
 
         Raises:
             Refused: It must not be made.
         """
         if runtime.forked:
             runtime.revive()
-        outer, now, gate = frame.get(), self.clock(), self._gate
-        left = INF if outer is None or outer.ends_at == INF else outer.ends_at - time.monotonic()
-        with self._lock:
-            answer = gate.admit(now, left, probe)
-            effects = gate.effects
-            if answer.__class__ is Admission:
-                call = Call(self, answer, now, task)
-                self._calls[call] = None
-        if answer.__class__ is Refusal:
-            self._refuse(answer, outer)
-        if effects is not None:
-            call.effects = effects
-        if outer is not None and outer.request is not None:
-            call.request = outer.request
-        if self.deadline_s is not None or left != INF or effects is not None:
-            self._bound(call, effects, outer, left)
+        outer = frame.get()
+        now = self.clock()
+        admission = self._gate.admits
+        if admission is None or outer is not None or self.criticality or runtime.criticality:
+            call = self._asked(task, probe, outer, now)
+        else:  # as nearly always
+            call = Call(self, admission, now, task)
+            calls, limit = self._calls, self._gate.max_concurrent
+            calls[call] = None
+            if limit is not None and len(calls) > limit:
+                self._squeeze(call, limit, outer)
+            if self.deadline_s is not None:
+                call.own_deadline_s = call.timeout_s = self.deadline_s
+                call.ends_at = time.monotonic() + self.deadline_s
         if runtime.tracer is not None:
             call.start_span(runtime.tracer, self.name, self._about(call, outer))
         call.token = frame.set(call)
         return call
 
-    def _bound(self, call: Call, effects: Effects | None, outer: Frame | None, left_s: float) -> None:
-        own_s = self.deadline_s if effects is None or effects.deadline_s is None else effects.deadline_s
+    def _squeeze(self, call: Call, limit: int, outer: Frame | None) -> None:
+        """Keep a call that made it one too many only if there is room now.
+
+        Whoever finds too many waits here, and leaves one after the other: the last ones find room again.
+        """
+        with self._lock:
+            if len(self._calls) <= limit:
+                return
+            self._calls.pop(call, None)
+        self._refuse(Refusal(REFUSED_BY_BULKHEAD), outer)
+
+    def _asked(self, task: "asyncio.Task[Any] | None", probe: bool | None, outer: Frame | None, now: float) -> Call:
+        """A call for which more than its room has to be looked at."""
+        left = INF if outer is None or outer.ends_at == INF else outer.ends_at - time.monotonic()
+        request = None if outer is None else outer.request
+        criticality = self._class(request.criticality if request is not None else "")
+        with self._lock:
+            answer = self._admit(now, left, criticality, probe)
+            if isinstance(answer, Admission):
+                call = Call(self, answer, now, task)
+                self._calls[call] = None
+                limit = self._gate.max_concurrent
+                if limit is not None and len(self._calls) > limit:  # one came in who asks nobody
+                    del self._calls[call]
+                    self._gate.leave(answer, SAYS_NOTHING, now)
+                    answer = Refusal(REFUSED_BY_BULKHEAD)
+            effects = self._gate.effects
+        if isinstance(answer, Refusal):
+            self._refuse(answer, outer)
+        call.criticality = criticality
+        if effects is not None:
+            call.effects = effects
+        if outer is not None:
+            self._take_from(outer, call)
+        self._bound(call, outer, left)
+        return call
+
+    def _class(self, said: str) -> str:
+        return class_of(said or self.criticality or runtime.criticality)
+
+    def _admit(self, now: float, left: float, criticality: str, probe: bool | None) -> Admission | Refusal:
+        gate, limit = self._gate, self._gate.max_concurrent
+        if criticality:
+            gate.see(criticality)
+        admission = gate.admits
+        if admission is not None and left > 0:
+            if limit is None or len(self._calls) < room_for(criticality, limit):
+                return admission
+            return Refusal(REFUSED_BY_BULKHEAD)
+        return gate.admit(now, left, len(self._calls), criticality, probe)
+
+    def _take_from(self, outer: Frame, call: Call) -> None:
+        if outer.request is not None:
+            call.request = outer.request
+        if outer.idempotency_key and outer.call is not outer:  # a call's own key is not that of what it calls
+            call.idempotency_key = outer.idempotency_key
+
+    def _bound(self, call: Call, outer: Frame | None, left_s: float) -> None:
+        own_s, effects = self.deadline_s, call.effects
+        if effects is not None and effects.deadline_s is not None:
+            own_s = effects.deadline_s
         call.own_deadline_s = own_s
         if own_s is not None and own_s < left_s:
             call.timeout_s, call.ends_at = own_s, time.monotonic() + own_s
@@ -144,22 +219,30 @@ class Attempts:
             call.timeout_s, call.ends_at = left_s, outer.ends_at
 
     def _about(self, call: Call, outer: Frame | None) -> Mapping[str, Value]:
-        admission, level = call.admission, 0 if outer is None else outer.level
-        request = call.request
-        if not level and not admission.probe and request is None:
+        admission = call.admission
+        if outer is None and not admission.probe:
             return self._attributes
-        about: dict[str, Value] = {**self._attributes, FALLBACK_LEVEL: level}
-        if request is not None:
-            about.update(request.attributes)
+        about = dict(self._attributes)
+        if outer is not None:
+            _add_place(about, outer)
         if admission.probe:
             about.update({PROBE: True, LEASE_ID: admission.lease_id})
         return about
 
+    def refuse(self, reason: str) -> NoReturn:
+        """Refuse a call for a reason of whoever the guard belongs to.
+
+        Raises:
+            Refused: That of the reason.
+        """
+        self._refuse(Refusal(reason), frame.get())
+
     def _refuse(self, why: Refusal, outer: Frame | None) -> NoReturn:
-        with self._lock:
-            self.counts[f"{REFUSED}.{why.reason}"] += 1
+        self.count(f"{REFUSED}.{why.reason}")
         if runtime.tracer is not None:
-            about = {**self._refused_attributes, REFUSED_BY: why.reason, FALLBACK_LEVEL: outer.level if outer else 0}
+            about: dict[str, Value] = {**self._refused_attributes, REFUSED_BY: why.reason, FALLBACK_LEVEL: 0}
+            if outer is not None:
+                _add_place(about, outer)
             if why.lease_id:
                 about[LEASE_ID] = why.lease_id
             runtime.tracer.start_span(self.name, kind=SpanKind.CLIENT, attributes=about).end()
@@ -167,49 +250,59 @@ class Attempts:
         error.level = why.level
         raise error
 
+    # End
+
     def ended(self, call: Call, result: Any) -> None:
         """The call answered.
 
         Raises:
             Useless: The answer helps nobody.
         """
-        timed = call.task is None and call.timeout_s is not None
-        if self._check is None and not (timed or call.abandoned) and call.useless_as is None:  # as nearly always
-            with self._lock:
-                if self._calls.pop(call, call) is None:
-                    self._gate.leave(call.admission, WORKED, 0.0)
-                self.counts["worked"] += 1
-            if runtime.recorder is not None:
-                self._record(call, "worked", None)
-            return call.leave(None)
-        if call.abandoned and call.task is not None:
-            call.task.uncancel()  # it answered all the same
-            call.abandoned = False
-        if call.useless_as is None and self._check is not None:
+        if self._check is not None and call.useless_as is None:
             call.useless_as = self._checked(result)
-        late = timed and self.clock() - call.started > (call.timeout_s or 0)
+        self.left(call)
+        if call.useless_as is not None:
+            raise Useless(result, call.useless_as)
+
+    def left(self, call: Call) -> None:
+        """The call came to its end without an exception, as `ended`; nobody is waiting for its answer."""
+        late = (call.timeout_s is not None or call.interrupted is not None) and self._stop(call)
         if call.useless_as is not None:
             self._end(call, FAILED, "useless", TIMEOUT if late else None)
-            raise Useless(result, call.useless_as)
-        if late:
+        elif late:
             self._end(call, self._verdict_of_timeout(call), "failed", TIMEOUT)
         else:
             self._end(call, WORKED, "worked", None)
 
+    def _stop(self, call: Call) -> bool:
+        """The call answered: stop its timer; whether the answer is late, which it can be when nothing could end it."""
+        call.settle()
+        if call.interrupted is not None:
+            return call.interrupted is Reason.DEADLINE  # it swallowed our cancellation
+        return call.task is None and self.clock() - call.started > (call.timeout_s or INF)
+
     def failed(self, call: Call, error: BaseException) -> None:
         """The call raised; raise the error again unless this raises another in its place."""
         cancelled = isinstance(error, asyncio.CancelledError)
-        if call.abandoned and call.task is not None:
-            if call.task.uncancel() == 0 or not cancelled:
-                self._end(call, SAYS_NOTHING, "abandoned", None)
-                raise refusal(self.name, REFUSED_BY_COMMAND) from error
-            call.abandoned = False  # the caller gave up as well, and goes first
-        if cancelled and call.ends_at <= time.monotonic():
-            self._end(call, self._verdict_of_timeout(call), "failed", TIMEOUT)  # the budget ended the call
+        ours = call.settle()
+        if call.interrupted is Reason.COMMAND and (ours or not cancelled):
+            call.abandoned = True
+            self._end(call, SAYS_NOTHING, "abandoned", None)
+            raise refusal(self.name, REFUSED_BY_COMMAND) from error
+        if self._is_late(call, cancelled):
+            self._end(call, self._verdict_of_timeout(call), "failed", TIMEOUT)
+            if ours and cancelled:
+                raise TimeoutError(f"{self.name!r} did not answer within {call.timeout_s or 0:.3g} s") from error
         elif not isinstance(error, Exception):
             self._end(call, SAYS_NOTHING, "cancelled", None, cancelled=True)
         else:
             self._end(call, self._verdict(call, error), "failed", error_type(error))
+
+    def _is_late(self, call: Call, cancelled: bool) -> bool:
+        """Whether its time was up before anything else ended it."""
+        if call.overtaken:
+            return False
+        return call.interrupted is Reason.DEADLINE or (cancelled and call.ends_at <= time.monotonic())
 
     def _verdict(self, call: Call, error: Exception) -> Verdict:
         if isinstance(error, (*self.ignore, Refused)) or status_of(error) in REQUEST_WAS_WRONG:
@@ -220,24 +313,37 @@ class Attempts:
         """A callee that got less than half of its usual time, because the budget was short, is not to blame."""
         own, given = call.own_deadline_s, call.timeout_s
         short_changed = own is not None and given is not None and given < own / 2
-        return SAYS_NOTHING if short_changed and self.clock() - call.started >= (given or 0) else FAILED
+        if short_changed and (call.interrupted is not None or self.clock() - call.started >= (given or 0)):
+            return SAYS_NOTHING
+        return FAILED
 
     def _end(
         self, call: Call, verdict: Verdict, outcome: str, error_type: str | None, *, cancelled: bool = False
     ) -> None:
-        with self._lock:
-            if self._calls.pop(call, call) is None:  # a fork may have emptied it
-                self._gate.leave(call.admission, verdict, 0.0 if verdict is WORKED else self.clock())
-            self.counts[outcome] += 1
+        now, budget = self.clock(), self.retry_budget
+        seconds = now - call.started
+        if self._calls.pop(call, call) is None:  # a fork may have emptied it
+            gate = self._gate
+            circuit, admission = gate.circuit, call.admission
+            if verdict is WORKED and circuit.calm and gate.admits is admission and seconds <= circuit.slow_s:
+                circuit.heard_good(now)  # as nearly always
+            else:
+                with self._lock:
+                    gate.leave(admission, verdict, now, seconds)
+            if verdict is FAILED:
+                budget.failed()
+            elif verdict is WORKED and budget.tokens < budget.FULL:
+                budget.worked()
+        self.counts[outcome] += 1  # one step for a reader of another thread
         if runtime.recorder is not None:
-            self._record(call, outcome, error_type)
+            self._record(call, outcome, error_type, seconds)
         call.leave(error_type, cancelled)
 
-    def _record(self, call: Call, outcome: str, error_type: str | None) -> None:
+    def _record(self, call: Call, outcome: str, error_type: str | None, seconds: float) -> None:
         recorder = runtime.recorder
         try:
             if recorder is not None:
-                recorder.ended(self, call, outcome, error_type, max(0.0, self.clock() - call.started))
+                recorder.ended(self, call, outcome, error_type, max(0.0, seconds))
         except Exception as error:
             dropped.add("metrics")
             log.debug("the metrics of a call were lost: %r", error)
@@ -247,8 +353,21 @@ class Attempts:
         try:
             return self._check(result)
         except Exception as error:
-            dropped.add("check")
-            if not self._told_check:
-                self._told_check = True
-                log.warning("guard %r: its check fails with %r; answers are taken as good", self.name, error)
+            self.fault("check", "guard %r: its check fails with %r; answers are taken as good", error)
             return None
+
+    def fault(self, what: str, line: str, error: Exception) -> None:
+        """Count a fault in what a team handed in, and say so once in the log."""
+        dropped.add(what)
+        if what not in self._told:
+            self._told.add(what)
+            log.warning(line, self.name, error)
+
+
+def _add_place(about: dict[str, Value], outer: Frame) -> None:
+    """Where in a logical call, and in which request, a guard is entered."""
+    about[FALLBACK_LEVEL] = outer.level
+    if outer.retry:
+        about[RETRY] = outer.retry
+    if outer.request is not None:
+        about.update(outer.request.attributes)

@@ -3,20 +3,29 @@
     deadline(8.0) --> guard: min(its own 3 s, what is left) --> header `paramedic-deadline-ms` --> next service
 
 The frame in one context variable says what the code that runs now is part of: which guarded call, which
-level of fallback, and when its time is up.
+level of fallback, and when its time is up. A frame can end the task that runs in it: one timer, one
+`task.cancel()`, and the reason kept, so that whoever made the frame knows its own cancellation again.
 """
 
 import asyncio
 import math
 import time
 from contextvars import ContextVar, Token
+from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from paramedic.request import Request
 
 DEADLINE_HEADER = "paramedic-deadline-ms"
+
+
+class Reason(Enum):
+    """Why the SDK itself ends a call."""
+
+    DEADLINE = "deadline"
+    COMMAND = "command"
 
 
 class Frame:
@@ -26,16 +35,32 @@ class Frame:
         call: The guarded call in progress; None outside one.
         ends_at: When the budget is used up, in seconds of `time.monotonic`; infinity without a budget.
         level: Of the fallback that is running, for the guard that it enters next.
+        retry: How often the call was made before, for the guard that it enters next.
+        idempotency_key: Of the logical call, for the guard that it enters next; on a call, its own.
         request: What is being served, when somebody said.
+        interrupted: Why the SDK ended what runs in it; None when it did not.
+        overtaken: Whether somebody else had cancelled the task before the SDK did.
     """
 
+    # As defaults of the class they cost nothing on most frames.
     ends_at = math.inf
-    level = 0
+    level = retry = 0
+    idempotency_key = ""
     request: "Request | None" = None
+    interrupted: Reason | None = None
+    overtaken = False
+    task: "asyncio.Task[Any] | None" = None
+    token: "Token[Frame | None] | None" = None
+    _timer: asyncio.TimerHandle | None = None
+    _cancelling = 0  # cancellations of the task that were under way when the timer was set
     _call: Any = None
 
     def __init__(self, call: Any, ends_at: float, level: int = 0) -> None:
         self._call, self.ends_at, self.level = call, ends_at, level
+
+    @property
+    def call(self) -> Any:
+        return self._call
 
     def inherit(self, outer: "Frame | None") -> "Frame":
         """The same, serving the request of the frame around it."""
@@ -43,9 +68,51 @@ class Frame:
             self.request = outer.request
         return self
 
-    @property
-    def call(self) -> Any:
-        return self._call
+    def end_in(self, seconds: float, reason: Reason = Reason.DEADLINE) -> None:
+        """Interrupt what runs in this frame after so many seconds, unless it has been settled by then."""
+        task = self.task
+        assert task is not None
+        self._cancelling = task.cancelling()
+        self._timer = task.get_loop().call_later(seconds, self.interrupt, reason)
+
+    def interrupt(self, reason: Reason) -> None:
+        """End what runs in this frame now; on the thread of its event loop only.
+
+        A command does nothing when somebody else's cancellation is under way. A timer cancels again, as
+        nested `asyncio.timeout` do.
+        """
+        task = self.task
+        if task is None or self.interrupted is not None:
+            return
+        if task.cancelling() > self._cancelling:
+            if reason is Reason.COMMAND:
+                return
+            self.overtaken = not self._is_inside_interrupted()
+        self.interrupted = reason
+        task.cancel()
+
+    def settle(self) -> bool:
+        """Stop the timer, and take back our own cancellation.
+
+        Returns:
+            Whether a cancellation that arrives here is ours alone.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.interrupted is None or self.task is None:
+            return False
+        return self.task.uncancel() <= self._cancelling
+
+    def _is_inside_interrupted(self) -> bool:
+        """Whether a frame further out has ended the task because of its own deadline."""
+        inner: Frame | None = self
+        while inner is not None and inner.token is not None:
+            outer = inner.token.old_value
+            inner = outer if isinstance(outer, Frame) else None
+            if inner is not None and inner.interrupted is Reason.DEADLINE:
+                return True
+        return False
 
 
 frame: ContextVar[Frame | None] = ContextVar("paramedic", default=None)
@@ -59,19 +126,10 @@ def leave_frame(token: Token[Frame | None]) -> None:
         return
 
 
-class Below:
-    """Runs a fallback: the guard that it enters next stands at `level`; all else stays."""
-
-    def __init__(self, level: int) -> None:
-        self._level = level
-
-    def __enter__(self) -> None:
-        outer = frame.get()
-        call, ends_at = (None, math.inf) if outer is None else (outer.call, outer.ends_at)
-        self._token = frame.set(Frame(call, ends_at, self._level).inherit(outer))
-
-    def __exit__(self, *_: object) -> None:
-        leave_frame(self._token)
+def inherited_key() -> str:
+    """The idempotency key that the guard which is entered next takes over; empty when it has none to take."""
+    outer = frame.get()
+    return "" if outer is None or outer.call is outer else outer.idempotency_key
 
 
 def left_s() -> float:
@@ -80,7 +138,62 @@ def left_s() -> float:
     return math.inf if now_in is None else max(0.0, now_in.ends_at - time.monotonic())
 
 
-class deadline:
+class Block:
+    """A frame for a block of code, with ``with`` or ``async with``; one block, once.
+
+    Args:
+        seconds: Its budget; infinity leaves that of the frame around it.
+        level: Of the fallback in it; None leaves that of the frame around it.
+        retry: How often the call in it was made before; None leaves that too.
+        key: The idempotency key of the logical call in it; empty leaves that too.
+    """
+
+    def __init__(
+        self, seconds: float = math.inf, *, level: int | None = None, retry: int | None = None, key: str = ""
+    ) -> None:
+        self._seconds, self._level, self._retry, self._key = seconds, level, retry, key
+
+    def _enter(self) -> Frame:
+        outer = frame.get() or _NOWHERE
+        helps = outer.call is not outer  # and is no call itself
+        ends_at = outer.ends_at if self._seconds == math.inf else time.monotonic() + self._seconds
+        inner = Frame(outer.call, min(ends_at, outer.ends_at), outer.level if self._level is None else self._level)
+        inner.inherit(outer)
+        if self._retry is not None or (helps and outer.retry):
+            inner.retry = outer.retry if self._retry is None else self._retry
+        if self._key or (helps and outer.idempotency_key):
+            inner.idempotency_key = self._key or outer.idempotency_key
+        inner.token = frame.set(inner)
+        self._frame = inner
+        return inner
+
+    def __enter__(self) -> Self:
+        self._enter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._frame.token is not None:
+            leave_frame(self._frame.token)
+
+    async def __aenter__(self) -> Self:
+        inner = self._enter()
+        if self._seconds != math.inf:
+            inner.task = asyncio.current_task()
+            inner.end_in(max(0.0, inner.ends_at - time.monotonic()))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.__exit__()
+        if self._frame.settle() and isinstance(error, asyncio.CancelledError):
+            raise TimeoutError(f"not done within {self._seconds:g} s") from error
+
+
+_NOWHERE = Frame(None, math.inf)
+
+
+class deadline(Block):
     """One budget for everything in the block; an inner one can only shorten an outer one.
 
     ``with`` bounds the guards inside. ``async with`` also ends the block itself with `TimeoutError`
@@ -96,28 +209,5 @@ class deadline:
     def __init__(self, seconds: float) -> None:
         if not seconds >= 0:
             raise ValueError(f"deadline needs 0 or more seconds, got {seconds!r}")
+        super().__init__(seconds)
         self.seconds = seconds
-
-    def __enter__(self) -> "deadline":
-        outer = frame.get()
-        ends_at = time.monotonic() + self.seconds
-        if outer is None:
-            outer = Frame(None, math.inf)
-        self._token = frame.set(Frame(outer.call, min(ends_at, outer.ends_at), outer.level).inherit(outer))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        leave_frame(self._token)
-
-    async def __aenter__(self) -> "deadline":
-        self.__enter__()
-        left = left_s()
-        self._timeout = asyncio.timeout(None if math.isinf(left) else left)
-        await self._timeout.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.__exit__()
-        await self._timeout.__aexit__(kind, error, where)

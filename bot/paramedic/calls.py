@@ -32,6 +32,7 @@ from paramedic.contract.attributes import (
 )
 from paramedic.policy.effects import Effects
 from paramedic.policy.gate import Admission
+from paramedic.policy.retry import status_of
 from paramedic.telemetry.runtime import dropped, log, runtime
 
 if TYPE_CHECKING:
@@ -46,15 +47,15 @@ class Call(Frame):
     # Set on few calls; as defaults of the class they cost nothing on the others.
     span: Span | None = None
     useless_as: str | None = None
+    criticality = ""  # class of the call; empty when nobody said
     timeout_s: float | None = None  # of this attempt
     own_deadline_s: float | None = None  # of the guard, before the surrounding budget shortened it
-    abandoned = False
+    abandoned = False  # a command let it go
     effects: Effects | None = None  # of commands, in force when it began
     said: dict[str, Value] | None = None  # what `set` wrote
     first_token_s: float | None = None
     _described = False
     _context: "Token[context.Context]"
-    token: "Token[Frame | None]"  # of the frame before this one
 
     def __init__(
         self, guard: "Attempts | None", admission: Admission, started: float, task: "asyncio.Task[Any] | None"
@@ -115,7 +116,8 @@ class Call(Frame):
     def leave(self, error_type: str | None, cancelled: bool = False) -> None:
         """Go back to what was current before, and end the span with what became of the call."""
         try:
-            frame.reset(self.token)
+            if self.token is not None:
+                frame.reset(self.token)
         except ValueError:  # a generator was closed in another context
             dropped.add("context")
         if self.span is not None:
@@ -154,15 +156,6 @@ class Call(Frame):
             dropped.add("spans")
             log.debug("the span of a call was lost: %r", error)
 
-    def let_go(self) -> None:
-        """End a hanging attempt now; on the thread of its event loop only.
-
-        Somebody else's cancellation goes first: then this does nothing.
-        """
-        if self.task is not None and not self.abandoned and not self.task.cancelling():
-            self.abandoned = True
-            self.task.cancel()
-
 
 class NoCall(Call):
     """What stands in for a call outside of one: takes everything and does nothing."""
@@ -180,15 +173,6 @@ NO_CALL = NoCall(None, Admission(None), 0.0, None)
 def current_call() -> Call:
     now_in = frame.get()
     return NO_CALL if now_in is None or now_in.call is None else now_in.call
-
-
-def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an exception carries, as the clients of httpx, requests, OpenAI and Anthropic do."""
-    for holder in (error, getattr(error, "response", None)):
-        status = getattr(holder, "status_code", None)
-        if isinstance(status, int):
-            return status
-    return None
 
 
 def error_type(error: BaseException) -> str:

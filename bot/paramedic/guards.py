@@ -1,11 +1,11 @@
 """A guard stands between a bot and one thing that it calls.
 
-    caller --> gate: may this call be made? --yes--> span, timeout, the call --> verdict to the breaker
-                         |                                       |
-                         no                               failed or useless
-                         +-----> fallbacks, in order <-----------+
+    caller --> gate: may this call be made? --yes--> span, timer, the call --> verdict to the breaker
+                         |                                     |
+                         no                             failed or useless
+                         +--> again, then fallbacks, in order <--+
 
-All decisions are made in `gate`; the two shells here, `attempt` and `attempt_sync`, only make the call.
+All is decided in `policy`; the shells here only make the calls.
 """
 
 import asyncio
@@ -13,28 +13,43 @@ import functools
 import inspect
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from paramedic.attempts import INF, Check
-from paramedic.budget import DEADLINE_HEADER, left_s
+from paramedic.blocks import CallBlock
+from paramedic.budget import DEADLINE_HEADER, Block, frame, inherited_key, left_s
 from paramedic.calls import Call, Value, current_call
+from paramedic.fallbacks import Fallback, fallback_of
+from paramedic.idempotency import KEY_HEADER, key_maker
 from paramedic.obeying import Obeying
-from paramedic.policy.breaker import Breaker
+from paramedic.policy.breaker import Breaker, Circuit
 from paramedic.policy.gate import Gate
+from paramedic.policy.recovery import Means
+from paramedic.policy.retry import Retry
+from paramedic.policy.shedding import check_criticality
+from paramedic.recovering import Recovering, marks
 from paramedic.registry import registry
-from paramedic.rescue import Rescue
+from paramedic.sharing import retry_budgets
+from paramedic.streams import guarded as guarded_stream
+from paramedic.streams import guarded_sync as guarded_stream_sync
+from paramedic.streams import rules
+from paramedic.waits import waits
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+USUAL = Breaker()
 
 
 class Guard(Obeying):
     """Guards one dependency; share one between threads and tasks.
 
-    Use it as a decorator of a function or an async function, or call `run` and `run_sync`.
+    Use it as a decorator of a function, an async function or an (async) generator function; call `run` and
+    `run_sync`; or write ``with guard.call() as call:``.
 
     Args:
         name: Of the guard, as a page should show it: "llm.primary".
@@ -42,18 +57,24 @@ class Guard(Obeying):
         zone: Zone of the callee, when known.
         deadline_s: Most seconds for one attempt, never more than the surrounding `paramedic.deadline`
             leaves. An async call is ended; a sync one cannot be, so it counts as a timeout afterwards.
-        fallbacks: Asked in order, with the same arguments, when the call fails, is refused or is useless.
-        max_concurrent: Most calls in flight at once; None for no limit.
-        failures: Failures in a row that open the breaker.
-        rest_s: Seconds to leave the dependency alone before it is tried again.
-        trials: Calls that try it after a rest; all must work to close the breaker.
+        fallbacks: Functions or `Fallback`, asked in order with the same arguments, when the call fails, is
+            refused or is useless.
+        max_concurrent: Most calls in flight at once; None for no limit. The less critical leave some room.
+        breaker: When the dependency is left alone; None never refuses a call because others failed.
+        retry: How often a failed call is made again, and when; a number is `Retry(attempts=number)`.
+        first_token_s: Of a stream: most seconds until its first useful chunk.
+        idle_s: Of a stream: most seconds from one chunk to the next after that.
+        useful: Of a stream: whether a chunk helps the caller; one that is not empty, when not given.
+        ends: Of a stream: whether a chunk says that it is complete; without one, a stream is cut.
         check: Says what is wrong with an answer ("empty", "cut", "refused"), or None when it is good.
             A useless answer is a failure for the breaker and goes to the fallbacks; when none of them
             helps, the caller gets the useless answer.
         ignore: Exceptions that are not the dependency's fault: passed on, no verdict, no fallback.
+        criticality: Of its calls when the request says nothing: "critical", "high", "medium" or "low".
         attributes: Written on every span of this guard.
+        idempotency_key: Makes one key for all attempts of a call from its arguments; True makes a random one.
         clock: Seconds that never run backwards.
-        draw: Numbers from 0 to 1, for probes and shedding.
+        draw: Numbers from 0 to 1, for probes, shedding and waits.
         members: All members of the router that makes this guard, which then registers it.
 
     Raises:
@@ -67,14 +88,19 @@ class Guard(Obeying):
         peer: str = "",
         zone: str = "",
         deadline_s: float | None = None,
-        fallbacks: Sequence[Callable[..., Any]] = (),
+        fallbacks: "Sequence[Callable[..., Any] | Fallback[..., Any]]" = (),
         max_concurrent: int | None = None,
-        failures: int = 5,
-        rest_s: float = 10.0,
-        trials: int = 1,
+        breaker: Breaker | None = USUAL,
+        retry: Retry | int | None = None,
+        first_token_s: float | None = None,
+        idle_s: float | None = None,
+        useful: Callable[[Any], bool] | None = None,
+        ends: Callable[[Any], bool] | None = None,
         check: Check | None = None,
         ignore: tuple[type[Exception], ...] = (),
+        criticality: str = "",
         attributes: Mapping[str, Value] | None = None,
+        idempotency_key: Callable[..., str] | bool | None = None,
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         members: "Callable[[], Sequence[Obeying]] | None" = None,
@@ -83,16 +109,22 @@ class Guard(Obeying):
             raise ValueError("a guard needs a name, got ''")
         if deadline_s is not None and not deadline_s > 0:
             raise ValueError(f"deadline_s of guard {name!r} must be above 0 seconds, got {deadline_s!r}")
+        budget = retry_budgets.of(peer or name)
         super().__init__(
             (name, peer or name, zone),
-            Gate(Breaker(failures=failures, rest_s=rest_s, trials=trials), max_concurrent, draw),
+            Gate(Circuit(breaker), max_concurrent, draw),
             deadline_s=deadline_s,
-            fallbacks=fallbacks,
             check=check,
             ignore=ignore,
+            criticality=check_criticality(f"guard {name!r}", criticality),
             attributes=attributes or {},
+            retry_budget=budget,
             clock=clock,
         )
+        self.fallbacks = tuple(fallback_of(fn) for fn in fallbacks)
+        self.means = Means(Retry(retry) if isinstance(retry, int) else retry, budget, len(self.fallbacks), draw)
+        self.rules = rules(name, first_token_s, idle_s, useful, ends)
+        self._make_key = key_maker(f"guard {name!r}", idempotency_key)
         self.members = members
         if members is None:
             registry.add(self)
@@ -100,55 +132,50 @@ class Guard(Obeying):
     # What callers use
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
-        """Guard a function, sync or async; its signature stays."""
+        """Guard a function, sync or async, or an (async) generator function; its signature stays."""
         if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
-            raise TypeError(f"guard {self.name!r} takes functions and async functions, not generator {_called(fn)}")
-        if inspect.iscoroutinefunction(fn):
+            wrap = guarded_stream if inspect.isasyncgenfunction(fn) else guarded_stream_sync
+            guarded = wrap(self, fn)
+        elif inspect.iscoroutinefunction(fn):
 
             @functools.wraps(fn)
             async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-                try:
-                    return await self.attempt(fn, args, kwargs)
-                except Exception as error:
-                    failure = error
-                return await self._rescue(failure, args, kwargs)
+                return await self._answer(fn, args, kwargs)
 
         else:
             for fallback in self.fallbacks:
-                if inspect.iscoroutinefunction(fallback):
-                    raise TypeError(f"guard {self.name!r}: {_called(fn)} is sync and cannot await {_called(fallback)}")
+                if fallback.is_async:
+                    raise TypeError(f"guard {self.name!r}: {_called(fn)} is sync and cannot await {fallback.name}")
 
             @functools.wraps(fn)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-                try:
-                    return self.attempt_sync(fn, args, kwargs)
-                except Exception as error:
-                    failure = error
-                return self._rescue_sync(failure, args, kwargs)
+                return self._answer_sync(fn, args, kwargs)
 
         guarded.__guard__ = self  # type: ignore[attr-defined]
         return cast(Callable[P, R], guarded)
 
-    async def run(self, fn: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call an async function; ask the fallbacks when it fails, is refused or is useless.
+    async def run(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call an async function; again, then the fallbacks, when it fails, is refused or is useless.
 
         Raises:
             Refused: The call was not made, and no fallback helped.
             Exception: What the function raised, when no fallback helped.
         """
-        try:
-            return await self.attempt(fn, args, kwargs)
-        except Exception as error:
-            failure = error
-        return cast(R, await self._rescue(failure, args, kwargs))
+        return cast(R, await self._answer(fn, args, kwargs))
 
     def run_sync(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function; otherwise as `run`. It cannot be interrupted: see `deadline_s`."""
-        try:
-            return self.attempt_sync(fn, args, kwargs)
-        except Exception as error:
-            failure = error
-        return cast(R, self._rescue_sync(failure, args, kwargs))
+        return cast(R, self._answer_sync(fn, args, kwargs))
+
+    def call(self) -> CallBlock:
+        """Guard a block of code: ``with guard.call() as call:``, or ``async with``, which can be interrupted.
+
+        A block cannot be run twice: it is not retried, and no fallback is asked.
+
+        Raises:
+            Refused: On entering, when the call must not be made.
+        """
+        return CallBlock(self)
 
     @staticmethod
     def current() -> Call:
@@ -157,12 +184,16 @@ class Guard(Obeying):
 
     @staticmethod
     def headers() -> dict[str, str]:
-        """Headers to send on with a request: the trace, and what is left of the deadline."""
+        """Headers to send on with a request: the trace, what is left of the deadline, what is being served."""
         carrier: dict[str, str] = {}
         TraceContextTextMapPropagator().inject(carrier)
-        left = left_s()
+        left, now_in = left_s(), frame.get()
         if left != INF:
             carrier[DEADLINE_HEADER] = str(int(left * 1000))
+        if now_in is not None and now_in.idempotency_key:
+            carrier[KEY_HEADER] = now_in.idempotency_key
+        if now_in is not None and now_in.request is not None:
+            carrier.update(now_in.request.to_headers())
         return carrier
 
     @staticmethod
@@ -172,17 +203,13 @@ class Guard(Obeying):
 
     # The two shells
 
-    async def attempt(
-        self, fn: Callable[..., Coroutine[Any, Any, R]], args: Any, kwargs: Any, probe: bool | None = None
-    ) -> R:
-        """One call without fallbacks; `Useless` stands for an answer that helps nobody."""
+    async def attempt(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any, probe: bool | None = None) -> R:
+        """One call without retries and fallbacks; `Useless` stands for an answer that helps nobody."""
         call = self.begin(asyncio.current_task(), probe)
+        if call.timeout_s is not None:
+            call.end_in(call.timeout_s)
         try:
-            if call.timeout_s is None:
-                result = await fn(*args, **kwargs)
-            else:
-                async with asyncio.timeout(call.timeout_s):
-                    result = await fn(*args, **kwargs)
+            result = await fn(*args, **kwargs)
         except BaseException as error:
             self.failed(call, error)
             raise
@@ -200,30 +227,72 @@ class Guard(Obeying):
         self.ended(call, result)
         return result
 
-    async def _rescue(self, failure: Exception, args: Any, kwargs: Any) -> Any:
-        rescue = Rescue(self, failure)
-        for below, fallback in rescue.layers():
+    async def _answer(self, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
+        with self.keyed(args, kwargs):
+            since = marks.count
             try:
-                with below:
-                    answer = fallback(*args, **kwargs)
+                return await self.attempt(fn, args, kwargs)
+            except Exception as error:
+                failure = error
+            return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
+
+    def _answer_sync(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        with self.keyed(args, kwargs):
+            since = marks.count
+            try:
+                return self.attempt_sync(fn, args, kwargs)
+            except Exception as error:
+                failure = error
+            return self._recover_sync(Recovering.of(self, since), failure, fn, args, kwargs)
+
+    async def _recover(
+        self, recovering: Recovering, failure: Exception, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any
+    ) -> Any:
+        step = recovering.failed(failure)
+        while step is not None:
+            try:
+                if step.wait_s:
+                    await waits.asleep(step.wait_s)
+                async with step.block():
+                    if step.fn is None:
+                        return await self.attempt(fn, args, kwargs)
+                    answer = step.fn(*args, **kwargs)
                     return await answer if inspect.isawaitable(answer) else answer
             except Exception as error:
-                rescue.failed(error)
-        return rescue.give_up()
+                failure = error
+            step = recovering.failed(failure)
+        return recovering.give_up()
 
-    def _rescue_sync(self, failure: Exception, args: Any, kwargs: Any) -> Any:
-        rescue = Rescue(self, failure)
-        for below, fallback in rescue.layers():
+    def _recover_sync(
+        self, recovering: Recovering, failure: Exception, fn: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        step = recovering.failed(failure)
+        while step is not None:
             try:
-                with below:
-                    return fallback(*args, **kwargs)
+                if step.wait_s:
+                    waits.sleep(step.wait_s)
+                with step.block():
+                    return self.attempt_sync(fn, args, kwargs) if step.fn is None else step.fn(*args, **kwargs)
             except Exception as error:
-                rescue.failed(error)
-        return rescue.give_up()
+                failure = error
+            step = recovering.failed(failure)
+        return recovering.give_up()
+
+    def keyed(self, args: Any, kwargs: Any) -> "AbstractContextManager[object]":
+        """What to make a logical call in, with all its attempts and fallbacks: it has their one idempotency key."""
+        if self._make_key is None or inherited_key():
+            return _NO_KEY
+        try:
+            return Block(key=str(self._make_key(*args, **kwargs)))
+        except Exception as error:
+            self.fault("idempotency key", "guard %r: its idempotency_key fails with %r; calls go without one", error)
+            return _NO_KEY
 
 
 def _called(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__qualname__", repr(fn))
 
+
+_NO_KEY = nullcontext()
 
 guard = Guard  # lower case where it decorates: @paramedic.guard("llm.primary")

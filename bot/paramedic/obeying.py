@@ -5,19 +5,24 @@ command --objection? none--> obey: the gate refuses from the next call on
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from paramedic.attempts import Attempts
+from paramedic.budget import Reason
 from paramedic.calls import Call
 from paramedic.contract.command import ActionKind
+from paramedic.fallbacks import Fallback
 from paramedic.policy.breaker import State
 from paramedic.policy.effects import Effect
 from paramedic.policy.gate import Forced
+from paramedic.policy.turns import Kept, Seen
 from paramedic.telemetry.runtime import dropped
 
 
 class Obeying(Attempts):
     """A guard as commands see it."""
 
+    fallbacks: "tuple[Fallback[..., Any], ...]" = ()
     members: "Callable[[], Sequence[Obeying]] | None" = None  # of the router that it belongs to
 
     def force(self, state: Forced) -> None:
@@ -68,7 +73,7 @@ class Obeying(Attempts):
 
         def let_go() -> None:
             if call in self._calls and self.state is State.OPEN_BY_COMMAND:
-                call.let_go()
+                call.interrupt(Reason.COMMAND)
 
         try:
             loop.call_soon_threadsafe(loop.call_later, in_s, let_go)
@@ -88,7 +93,32 @@ class Obeying(Attempts):
     def ready(self) -> bool:
         """Whether the local breaker and the operator would let a call through now."""
         with self._lock:
-            return self._gate.forced != "open" and self._gate.breaker.wait_s(self.clock()) == 0
+            return self._gate.forced != "open" and self._gate.circuit.wait_s(self.clock()) == 0
+
+    def seen(self) -> Seen:
+        """For a router: what keeps calls away, whether this call shall probe, and since when it is back."""
+        with self._lock:
+            now, gate = self.clock(), self._gate
+            effects = gate.effects_at(now)
+            if gate.forced == "open":
+                return Seen(Kept.OPERATOR)
+            if gate.forced is None and effects is not None and effects.closed_until is not None:
+                return Seen(Kept.COMMAND, gate.may_probe(effects, now))
+            if gate.forced is None and gate.circuit.wait_s(now) > 0:
+                return Seen(Kept.BREAKER)
+        return Seen(since=self.back_since)
+
+    @property
+    def available(self) -> bool:
+        """Whether a call made now would be let through, as far as operator, commands and the breaker go."""
+        return self.stands and self.ready
+
+    @property
+    def back_since(self) -> float | None:
+        """When the path was last opened again, by its breaker or the end of a command; None if it never was."""
+        with self._lock:
+            moments = (self._gate.circuit.closed_at, self._gate.reopened_at)
+        return max((at for at in moments if at is not None), default=None)
 
     @property
     def stands(self) -> bool:

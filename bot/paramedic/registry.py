@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from paramedic.caches import Caches, Flush
 from paramedic.contract.command import Command, CommandError, Target
 from paramedic.policy.effects import Effect, read_effect
+from paramedic.sharing import retry_budgets
 
 if TYPE_CHECKING:
     from paramedic.obeying import Obeying
@@ -54,8 +55,9 @@ class Registry:
             return list(self._guards)
 
     def clear(self) -> None:
-        """Forget all guards and caches, as if each were gone: between tests."""
+        """Forget all guards and caches, as if each were gone, and what peers had spent: between tests."""
         self._caches.clear()
+        retry_budgets.clear()
         with self._lock:
             self._guards.clear()
 
@@ -115,6 +117,7 @@ class Registry:
     def after_fork(self) -> None:
         self._lock = threading.Lock()
         self._caches.after_fork()
+        retry_budgets.after_fork()
         for guard in list(self._guards):
             guard.after_fork()
 

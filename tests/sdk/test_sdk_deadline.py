@@ -8,7 +8,7 @@ import pytest
 
 import paramedic
 from paramedic import DeadlineExceeded, Guard, deadline, left_s
-from paramedic.policy.breaker import State
+from paramedic.policy.breaker import Breaker, State
 
 
 async def hang():
@@ -51,7 +51,7 @@ def test_a_guard_never_takes_longer_than_what_is_left(run):
 
 
 def test_a_call_without_time_left_is_refused(run, sink):
-    guard = Guard("a", failures=1)
+    guard = Guard("a", breaker=Breaker(in_a_row=1))
 
     async def main():
         with deadline(0):
@@ -76,7 +76,7 @@ def test_an_async_deadline_ends_its_block(run):
 @pytest.mark.parametrize("own_s", [None, 0.011])
 def test_a_dependency_that_uses_up_the_whole_budget_has_failed(run, own_s):
     """Whichever timer fires first, the guard's or the block's."""
-    guard = Guard("a", deadline_s=own_s, failures=1)
+    guard = Guard("a", deadline_s=own_s, breaker=Breaker(in_a_row=1))
 
     async def main():
         async with deadline(0.01):
@@ -88,7 +88,7 @@ def test_a_dependency_that_uses_up_the_whole_budget_has_failed(run, own_s):
 
 
 def test_a_dependency_that_was_given_too_little_time_is_not_to_blame(run):
-    guard = Guard("a", deadline_s=3600, failures=1)
+    guard = Guard("a", deadline_s=3600, breaker=Breaker(in_a_row=1))
 
     async def main():
         with deadline(0.01):

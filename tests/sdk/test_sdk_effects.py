@@ -8,7 +8,7 @@ import pytest
 
 from paramedic import BreakerOpen, BulkheadFull, CommandRefused, Guard, Router, Shed
 from paramedic.contract.command import CommandError
-from paramedic.policy.breaker import State
+from paramedic.policy.breaker import Breaker, State
 from paramedic.registry import registry
 
 
@@ -136,7 +136,7 @@ def test_a_share_of_nothing_probes_nothing(run, clock, command, obey):
 
 
 def test_a_probe_passes_an_open_breaker(run, clock, command, obey):
-    guard = Guard("llm", peer="aurora", failures=1, clock=clock, draw=lambda: 0.0)
+    guard = Guard("llm", peer="aurora", breaker=Breaker(in_a_row=1), clock=clock, draw=lambda: 0.0)
 
     async def main():
         with pytest.raises(RuntimeError):
@@ -151,7 +151,7 @@ def test_a_probe_passes_an_open_breaker(run, clock, command, obey):
 
 @pytest.mark.parametrize("how", ["lease", "clear"])
 def test_after_a_command_the_local_breaker_starts_closed(run, clock, command, obey, how):
-    guard = Guard("llm", peer="aurora", failures=1, rest_s=1000, clock=clock)
+    guard = Guard("llm", peer="aurora", breaker=Breaker(in_a_row=1, rest_s=1000), clock=clock)
     trip = command("trip_breaker", peer="aurora", ttl_s=20)
 
     async def main():
@@ -169,7 +169,7 @@ def test_after_a_command_the_local_breaker_starts_closed(run, clock, command, ob
 
 
 def test_failed_probes_say_nothing_to_the_local_breaker(run, clock, command, obey):
-    guard = Guard("llm", peer="aurora", failures=1, clock=clock, draw=lambda: 0.0)
+    guard = Guard("llm", peer="aurora", breaker=Breaker(in_a_row=1), clock=clock, draw=lambda: 0.0)
     trip = command("trip_breaker", peer="aurora", probe_share=1.0)
     obey(trip)
 
@@ -311,7 +311,14 @@ def test_a_command_for_all_members_takes_out_none(clock, command, obey):
 
 def test_hanging_calls_are_let_go_to_the_fallbacks(run, clock, command, obey, sink):
     """Those older than asked; a younger one gets the rest of its time."""
-    guard = Guard("llm", peer="aurora", failures=1, deadline_s=3600, clock=clock, fallbacks=[lambda v: f"light {v}"])
+    guard = Guard(
+        "llm",
+        peer="aurora",
+        breaker=Breaker(in_a_row=1),
+        deadline_s=3600,
+        clock=clock,
+        fallbacks=[lambda v: f"light {v}"],
+    )
 
     async def hang(value):
         await asyncio.sleep(3600)

@@ -10,7 +10,7 @@ import pytest
 import paramedic
 from paramedic import BreakerOpen, BulkheadFull, DeadlineExceeded, Guard, Refused
 from paramedic.calls import error_type
-from paramedic.policy.breaker import State
+from paramedic.policy.breaker import Breaker, State
 from paramedic.testing import FaultInjector
 
 
@@ -57,7 +57,7 @@ def test_a_decorated_function_answers_as_before_and_keeps_its_signature(run):
 
 
 def test_a_sync_function_is_guarded_alike(clock):
-    @paramedic.guard("db", failures=2, clock=clock)
+    @paramedic.guard("db", breaker=Breaker(in_a_row=2), clock=clock)
     def read(key):
         raise ConnectionError(key)
 
@@ -79,14 +79,6 @@ def test_a_method_is_guarded(run):
 
     bot = Bot()
     assert run(bot.ask("a")) == (bot, "a")
-
-
-def test_a_generator_is_refused_when_decorated():
-    with pytest.raises(TypeError, match="not generator"):
-
-        @paramedic.guard("llm")
-        async def stream():
-            yield 1
 
 
 def test_a_sync_function_cannot_have_an_async_fallback():
@@ -128,7 +120,7 @@ def test_an_error_that_had_a_cause_keeps_it(run):
 
 
 def test_a_refused_call_goes_to_the_fallbacks_too(run, clock):
-    guard = Guard("llm", failures=1, clock=clock, fallbacks=[echo])
+    guard = Guard("llm", breaker=Breaker(in_a_row=1), clock=clock, fallbacks=[echo])
 
     async def main():
         await guard.run(failing(), 1)
@@ -139,14 +131,14 @@ def test_a_refused_call_goes_to_the_fallbacks_too(run, clock):
 
 
 def test_an_ignored_error_is_the_callers_own_business(run):
-    guard = Guard("llm", failures=1, ignore=(ValueError,), fallbacks=[echo])
+    guard = Guard("llm", breaker=Breaker(in_a_row=1), ignore=(ValueError,), fallbacks=[echo])
     with pytest.raises(ValueError, match="mine"):
         run(guard.run(failing(ValueError("mine")), 1))
     assert guard.state is State.CLOSED
 
 
 def test_a_wrong_request_says_nothing_about_the_dependency(run):
-    guard = Guard("llm", failures=1)
+    guard = Guard("llm", breaker=Breaker(in_a_row=1))
     run(fail_times(guard, 3, HttpError(404)))
     assert guard.state is State.CLOSED
     run(fail_times(guard, 1, HttpError(429)))
@@ -154,7 +146,7 @@ def test_a_wrong_request_says_nothing_about_the_dependency(run):
 
 
 def test_a_hang_is_ended_and_counts_as_a_failure(run):
-    guard = Guard("llm", deadline_s=0.01, failures=2, fallbacks=[echo])
+    guard = Guard("llm", deadline_s=0.01, breaker=Breaker(in_a_row=2), fallbacks=[echo])
 
     async def hang(value):
         await asyncio.sleep(3600)
@@ -168,7 +160,7 @@ def test_a_hang_is_ended_and_counts_as_a_failure(run):
 
 @pytest.mark.parametrize("outer", ["timeout", "cancel"])
 def test_the_callers_own_cancellation_is_neither_a_failure_nor_a_leak(run, sink, outer):
-    guard = Guard("llm", failures=1, max_concurrent=1, fallbacks=[echo])
+    guard = Guard("llm", breaker=Breaker(in_a_row=1), max_concurrent=1, fallbacks=[echo])
 
     async def hang(value):
         await asyncio.sleep(3600)
@@ -194,7 +186,7 @@ def test_the_callers_own_cancellation_is_neither_a_failure_nor_a_leak(run, sink,
 
 
 def test_a_late_sync_call_counts_as_a_timeout_but_its_answer_is_given(clock, sink):
-    guard = Guard("db", deadline_s=1, failures=1, clock=clock)
+    guard = Guard("db", deadline_s=1, breaker=Breaker(in_a_row=1), clock=clock)
 
     def slow():
         clock.now += 2
@@ -206,7 +198,9 @@ def test_a_late_sync_call_counts_as_a_timeout_but_its_answer_is_given(clock, sin
 
 
 def test_a_useless_answer_is_a_failure_and_goes_to_the_fallback(run, sink):
-    guard = Guard("llm", failures=2, check=lambda text: None if text else "empty", fallbacks=[lambda _: "cached"])
+    guard = Guard(
+        "llm", breaker=Breaker(in_a_row=2), check=lambda text: None if text else "empty", fallbacks=[lambda _: "cached"]
+    )
 
     async def main():
         return [await guard.run(echo, ""), await guard.run(echo, ""), await guard.run(echo, "good")]
@@ -232,7 +226,7 @@ def test_the_code_inside_can_call_its_answer_useless(run, sink):
 
 
 def test_a_check_that_breaks_takes_the_answer_as_good(run, caplog):
-    guard = Guard("llm", check=lambda answer: answer.text, failures=1)
+    guard = Guard("llm", check=lambda answer: answer.text, breaker=Breaker(in_a_row=1))
 
     async def main():
         return [await guard.run(echo, "a"), await guard.run(echo, "b")]
@@ -258,7 +252,7 @@ def test_a_full_bulkhead_refuses_at_once(run):
 
 
 def test_the_operator_beats_the_breaker_in_both_directions(run, clock):
-    guard = Guard("llm", failures=1, clock=clock)
+    guard = Guard("llm", breaker=Breaker(in_a_row=1), clock=clock)
 
     async def main():
         guard.force("open")
@@ -279,7 +273,14 @@ def test_the_operator_beats_the_breaker_in_both_directions(run, clock):
 
 
 def test_spans_say_what_was_called_and_what_was_decided(run, sink, clock):
-    guard = Guard("llm.primary", peer="aurora", zone="eu-1a", failures=1, clock=clock, attributes={"tier": "gold"})
+    guard = Guard(
+        "llm.primary",
+        peer="aurora",
+        zone="eu-1a",
+        breaker=Breaker(in_a_row=1),
+        clock=clock,
+        attributes={"tier": "gold"},
+    )
 
     async def main():
         await guard.run(echo, 1)
@@ -449,7 +450,11 @@ def test_refusals_survive_a_trip_to_another_process():
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"deadline_s": 0}, "deadline_s"), ({"max_concurrent": 0}, "max_concurrent"), ({"failures": 0}, "failures")],
+    [
+        ({"deadline_s": 0}, "deadline_s"),
+        ({"max_concurrent": 0}, "max_concurrent"),
+        ({"criticality": "urgent"}, "criticality"),
+    ],
 )
 def test_a_bad_number_is_named_at_once(options, named):
     with pytest.raises(ValueError, match=named):

@@ -7,12 +7,12 @@ import threading
 import pytest
 
 from paramedic import BreakerOpen, Guard, Refused
-from paramedic.policy.breaker import State
+from paramedic.policy.breaker import Breaker, State
 
 
 @pytest.mark.parametrize("trials", [1, 3])
 def test_of_fifty_callers_at_a_rested_breaker_exactly_the_trials_get_through(run, clock, trials):
-    guard = Guard("llm", failures=1, rest_s=10, trials=trials, clock=clock)
+    guard = Guard("llm", breaker=Breaker(in_a_row=1, rest_s=10, trials=trials), clock=clock)
     reached = []
 
     async def broken():
@@ -35,7 +35,7 @@ def test_of_fifty_callers_at_a_rested_breaker_exactly_the_trials_get_through(run
 
 
 def test_fifty_threads_at_a_rested_breaker_let_one_through(clock):
-    guard = Guard("db", failures=1, rest_s=10, clock=clock)
+    guard = Guard("db", breaker=Breaker(in_a_row=1, rest_s=10), clock=clock)
     reached, together, release = [], threading.Barrier(50), threading.Event()
 
     def sick():
@@ -72,7 +72,7 @@ def test_fifty_threads_at_a_rested_breaker_let_one_through(clock):
 
 def test_no_permit_leaks_over_sixty_four_threads_and_a_thousand_tasks(run):
     """Every way a call can end, in threads and tasks at once, on one guard."""
-    guard = Guard("all", max_concurrent=40, failures=10**9, deadline_s=0.005)
+    guard = Guard("all", max_concurrent=40, breaker=None, deadline_s=0.005)
     most, inside, lock = [0], [0], threading.Lock()
 
     def enter(by):

@@ -3,7 +3,7 @@
     operator --> command --> breaker --> bulkhead --> deadline --> shed --> Admission
         (the first that says no gives the Refusal its name)
 
-Holds no lock and reads no clock: the guard that owns it does both.
+Holds no lock and reads no clock: the guard that owns it does both, and knows the calls in flight.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,19 @@ from paramedic.contract.attributes import (
     REFUSED_BY_OPERATOR,
     REFUSED_BY_SHED,
 )
-from paramedic.policy.breaker import WORKED, Breaker, State, Verdict
+from paramedic.policy.breaker import Circuit, State, Verdict
 from paramedic.policy.effects import Effect, Effects, Standing
 from paramedic.policy.probes import Probes
+from paramedic.policy.shedding import Mix, room_for
 
 Forced = Literal["open", "closed"] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Admission:
     """A call may be made; hand it back to `Gate.leave` when it has ended."""
 
-    era: int | None  # of the breaker; None when the call says nothing to it
+    era: int | None  # of the circuit; None when the call says nothing to it
     probe: bool = False
     lease_id: str = ""
 
@@ -48,9 +49,14 @@ class Gate:
     """Decides about the calls of one guard.
 
     Args:
-        breaker: The local breaker.
+        circuit: The local breaker.
         max_concurrent: Most calls at once; None for no limit.
         draw: Numbers from 0 to 1, for probes and shedding.
+
+    Attributes:
+        admits: What every call gets that finds room, while operator, commands and breaker have nothing
+            to say, as nearly always; None when `admit` has to be asked.
+        reopened_at: When the last command that closed the path ended; None when none ever did.
 
     Raises:
         ValueError: `max_concurrent` is below 1.
@@ -59,93 +65,111 @@ class Gate:
     __slots__ = (
         "_admission",
         "_draw",
+        "_forced",
+        "_mix",
         "_probes",
         "_standing",
-        "breaker",
+        "admits",
+        "circuit",
         "effects",
-        "forced",
         "max_concurrent",
-        "running"
+        "reopened_at"
     )  # fmt: skip
 
-    def __init__(self, breaker: Breaker, max_concurrent: int | None, draw: Callable[[], float]) -> None:
+    def __init__(self, circuit: Circuit, max_concurrent: int | None, draw: Callable[[], float]) -> None:
         if max_concurrent is not None and max_concurrent < 1:
             raise ValueError(f"max_concurrent must be at least 1 call, got {max_concurrent!r}")
-        self.breaker, self.max_concurrent, self._draw = breaker, max_concurrent, draw
-        self.forced: Forced = None
-        self.running = 0
+        self.circuit, self.max_concurrent, self._draw = circuit, max_concurrent, draw
         self.effects: Effects | None = None
-        self._standing = Standing()
-        self._probes = Probes()
-        self._admission = Admission(-1)  # the last one, used again while the breaker's era lasts
+        self.reopened_at: float | None = None
+        self._standing, self._probes, self._mix = Standing(), Probes(), Mix()
+        self._admission = Admission(-1)  # the last one, used again while the circuit's era lasts
+        self.admits: Admission | None = None
+        self._forced: Forced = None
+        self._note()
 
-    def admit(self, now: float, left_s: float, probe: bool | None = None) -> Admission | Refusal:
-        """Decide about one call, and count it as running when it may be made.
+    @property
+    def forced(self) -> Forced:
+        """What the local operator said."""
+        return self._forced
+
+    @forced.setter
+    def forced(self, state: Forced) -> None:
+        self._forced = state
+        self._note()
+
+    def admit(
+        self, now: float, left_s: float, running: int, criticality: str = "", probe: bool | None = None
+    ) -> Admission | Refusal:
+        """Decide about one call.
 
         Args:
             now: Seconds of the guard's clock.
             left_s: Seconds that the surrounding deadline leaves.
-            probe: True when a router has drawn this call to probe a closed path, False when it has drawn
-                against; None to draw here.
+            running: Calls in flight, without this one.
+            criticality: Class of the call; empty when nobody said.
+            probe: True when a router has drawn this call to probe a closed path, or has nobody better than this
+                one whose breaker is open; False when it has drawn against; None to draw here.
         """
-        breaker = self.breaker
-        if self.forced is None and self.effects is None and breaker.until is None:  # as nearly always
-            limit = self.max_concurrent
-            if (limit is None or self.running < limit) and left_s > 0:
-                self.running += 1
-                admission = self._admission
-                return admission if admission.era == breaker.era else self._admitted(breaker.era)
         effects = self.effects_at(now)
-        if self.forced == "open":
+        if self._forced == "open":
             return Refusal(REFUSED_BY_OPERATOR)
-        obeyed = None if self.forced else effects
+        obeyed = None if self._forced else effects
         probing = False
         if obeyed is not None and obeyed.closed_until is not None:
             probing = self.may_probe(obeyed, now) if probe is None else probe and not self._probes.running
             if not probing:
                 return Refusal(REFUSED_BY_COMMAND, obeyed.closed_until - now, obeyed.level, obeyed.lease_id)
-        minds_breaker = not probing and self.forced is None
+        minds_breaker = not probing and self._forced is None
         if minds_breaker:
-            wait_s = breaker.wait_s(now)
-            if wait_s > 0:
+            wait_s = self.circuit.wait_s(now)
+            if wait_s > 0 and not probe:
                 return Refusal(REFUSED_BY_BREAKER, wait_s)
-        refusal = self._limits(obeyed, left_s)
+        refusal = self._limits(obeyed, left_s, running, criticality)
         if refusal is not None:
             return refusal
-        self.running += 1
         if probing and obeyed is not None:
             self._probes.begin()
             return Admission(None, True, obeyed.lease_id)
-        return self._admitted(breaker.enter(now) if minds_breaker else None)
+        admission = self._admitted(self.circuit.enter(now) if minds_breaker else None)
+        self._note()
+        return admission
 
     def _admitted(self, era: int | None) -> Admission:
         if era != self._admission.era:
             self._admission = Admission(era)
         return self._admission
 
-    def leave(self, admission: Admission, verdict: Verdict, now: float) -> None:
-        """Hear how an admitted call ended."""
-        self.running -= 1
-        breaker = self.breaker
-        if verdict is WORKED and breaker.until is None and admission.era == breaker.era:  # as nearly always
-            breaker.row = 0
-            return
+    def _note(self) -> None:
+        """Keep `admits` true to the state."""
+        circuit = self.circuit
+        easy = self._forced is None and self.effects is None and circuit.until is None
+        self.admits = self._admitted(circuit.era) if easy else None
+
+    def leave(self, admission: Admission, verdict: Verdict, now: float, seconds: float = 0.0) -> None:
+        """Hear how an admitted call ended, and how many seconds it took."""
         if admission.probe:
             self._probes.end(verdict, now)
         if admission.era is not None:
-            breaker.leave(admission.era, verdict, now)
+            self.circuit.leave(admission.era, verdict, now, seconds)
+            self._note()
 
-    def _limits(self, obeyed: Effects | None, left_s: float) -> Refusal | None:
+    def _limits(self, obeyed: Effects | None, left_s: float, running: int, criticality: str) -> Refusal | None:
         limit = self.max_concurrent
         if obeyed is not None and obeyed.limit is not None:
             limit = obeyed.limit if limit is None else min(limit, obeyed.limit)
-        if limit is not None and self.running >= limit:
+        if limit is not None and running >= room_for(criticality, limit):
             return Refusal(REFUSED_BY_BULKHEAD)
         if left_s <= 0:
             return Refusal(REFUSED_BY_DEADLINE)
-        if obeyed is not None and obeyed.shed_share and self._draw() < obeyed.shed_share:
+        share = 0.0 if obeyed is None else obeyed.shed_share
+        if share and self._draw() < self._mix.share_of(criticality, share):
             return Refusal(REFUSED_BY_SHED)
         return None
+
+    def see(self, criticality: str) -> None:
+        """See the class of a call that arrived, whatever becomes of it."""
+        self._mix.add(criticality)
 
     def may_probe(self, effects: Effects, now: float) -> bool:
         """Whether the next call of a closed path shall be a probe."""
@@ -173,18 +197,20 @@ class Gate:
         was_closed = self.effects is not None and self.effects.closed_until is not None
         self.effects = self._standing.at(now)
         if was_closed and (self.effects is None or self.effects.closed_until is None):
-            self.breaker.reset()  # the path was seen to work, or is tried afresh
+            self.circuit.reset()  # the path was seen to work, or is tried afresh
             self._probes.forget()
+            self.reopened_at = now
+        self._note()
 
     def state(self, now: float) -> State:
         """What the gauge of the breaker shows."""
-        if self.forced is not None:
-            return State.OPEN if self.forced == "open" else State.CLOSED
+        if self._forced is not None:
+            return State.OPEN if self._forced == "open" else State.CLOSED
         effects = self.effects_at(now)
         if effects is not None and effects.closed_until is not None:
             return State.OPEN_BY_COMMAND
-        return self.breaker.state
+        return self.circuit.state
 
     def forget_calls(self) -> None:
         """After a fork: the calls in flight belong to the parent."""
-        self.running, self._probes = 0, Probes()
+        self._probes = Probes()

@@ -47,6 +47,7 @@ class Runtime:
     tracer: Makes the spans of guards; None when nobody records.
     recorder: Makes their metrics.
     events: Sends what happened.
+    criticality: Class of this service's calls when nobody says otherwise, as its resource states it.
     forked: True in a forked child until its threads have been started anew.
     """
 
@@ -54,6 +55,7 @@ class Runtime:
         self.tracer: Tracer | None = None
         self.recorder: Recorder | None = None
         self.events: Events | None = None
+        self.criticality = ""
         self.forked = False
         self._revive: list[Callable[[], None]] = []
 
