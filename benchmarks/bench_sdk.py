@@ -1,126 +1,118 @@
-"""What a guard costs: CPU time a call, each case beside the others in every round of one run.
+"""What a guard costs, and what other libraries cost beside it: CPU time.
 
-    bare await | guard | guard with a timer | guard with a span | bare OpenTelemetry span with five attributes
+    make bench-sdk                          all groups; about three minutes
+    make bench-sdk ARGS="--group ours"      one group: ours, policies, logfire, traceloop, litellm
+    make bench-sdk ARGS="--rounds 5"        quicker
 
-Cases take turns in shuffled order, so that a noisy machine is noisy for all of them; the median round is
-shown. Spans go to a processor that drops them: the cost on the caller's thread, without the encoding.
+Each group is a process of its own, so that what one library patches does not slow another down. Ours runs where we
+are developed; the others in `.venv-peers`, each beside our guard and an OpenTelemetry span in the same rounds. Spans
+go to a processor that drops them: the cost on the caller's thread, without the encoding.
 """
 
-import asyncio
+import argparse
+import importlib
 import json
 import os
 import platform
-import random
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.trace import SpanKind
+from sdk_measure import Case, row, rows, run
 
-import paramedic
-from paramedic.telemetry.runtime import runtime
-
-ROUNDS, CALLS = 15, 4000
-OUT = Path("build/bench/sdk.json")
-
-Case = Callable[[], Awaitable[Any]]
-
-
-async def bare() -> int:
-    return 1
-
-
-def cases() -> dict[str, Case]:
-    """By name, what is measured."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SpanProcessor())
-    tracer = provider.get_tracer("bench")
-    plain = paramedic.guard("plain", peer="aurora", max_concurrent=64)(bare)
-    timed = paramedic.guard("timed", peer="aurora", max_concurrent=64, deadline_s=8)(bare)
-    five = {"a": "one", "b": "two", "c": "three", "d": 4, "e": True}
-
-    async def timer() -> int:
-        async with asyncio.timeout(8):
-            return await bare()
-
-    async def span() -> int:
-        with tracer.start_as_current_span("call", kind=SpanKind.CLIENT, attributes=five):
-            return await bare()
-
-    async def recorded() -> int:
-        runtime.tracer = tracer
-        try:
-            return await plain()
-        finally:
-            runtime.tracer = None
-
-    return {
-        "bare await": bare,
-        "asyncio.timeout": timer,
-        "guard, no telemetry": plain,
-        "guard, no telemetry, with timer": timed,
-        "OpenTelemetry span, 5 attributes": span,
-        "guard with its span": recorded,
-    }
+FOLDER: Final = Path(__file__).resolve().parent
+PEERS: Final = FOLDER.parent / ".venv-peers/bin/python"
+OUT: Final = Path("build/bench/sdk.json")
+GROUPS: Final = ("ours", "policies", "logfire", "traceloop", "litellm")
+IMPORTS: Final = (
+    "paramedic",
+    "pybreaker",
+    "purgatory",
+    "pyresilience",
+    "interlock",
+    "stamina",
+    "logfire",
+    "traceloop.sdk",
+    "litellm",
+)
+QUIET: Final = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "TRACELOOP_TELEMETRY": "false",
+    "LOGFIRE_SEND_TO_LOGFIRE": "false",
+    "PYTHONWARNINGS": "ignore",
+}
 
 
-PEERS = {"bare await", "asyncio.timeout", "OpenTelemetry span, 5 attributes"}
+def cases_of(group: str) -> list[Case]:
+    """The cases of one group; imports what it needs."""
+    import sdk_cases
+
+    of = sdk_cases.tracer()
+    if group == "ours":
+        return [*sdk_cases.references(of), *sdk_cases.ours(of)]
+    others: list[Case] = importlib.import_module(f"sdk_bench_{group}").cases()
+    return [*sdk_cases.references(of), *sdk_cases.guards(of), *others]
 
 
-async def measure(case: Case, calls: int) -> float:
-    """CPU microseconds a call."""
-    began = time.process_time()
-    for _ in range(calls):
-        await case()
-    return (time.process_time() - began) / calls * 1e6
+def measured_here(group: str, rounds: int, calls: int) -> list[dict[str, Any]]:
+    """Measure one group in this process."""
+    cases = cases_of(group)
+    found = rows(cases, run(cases, rounds, calls), ours_again=group != "ours")
+    known = {"bare await", "bare call", "asyncio.timeout", "OpenTelemetry span, 5 attributes"}
+    return found if group == "ours" else [each for each in found if each["case"] not in known]
 
 
-async def rounds(seed: int = 1) -> dict[str, list[float]]:
-    """CPU microseconds a call, by case, one figure a round."""
-    table, dice = list(cases().items()), random.Random(seed)
-    measured: dict[str, list[float]] = {name: [] for name, _ in table}
-    for _ in range(ROUNDS):
-        dice.shuffle(table)
-        for name, case in table:
-            measured[name].append(await measure(case, CALLS))
-    return measured
-
-
-def import_seconds() -> float:
-    """CPU seconds of `import paramedic` in a fresh interpreter; the best of five."""
-    script = "import time; began = time.process_time(); import paramedic; print(time.process_time() - began)"
-    return min(float(subprocess.check_output([sys.executable, "-c", script])) for _ in range(5))
-
-
-def rows(measured: dict[str, list[float]]) -> list[dict[str, Any]]:
-    """The figures as they are written: what a call costs over a bare await, and how that compares with a span."""
-    found = []
-    bare_us, span_us = measured["bare await"], measured["OpenTelemetry span, 5 attributes"]
-    for name, each in measured.items():
-        over = statistics.median(us - base for us, base in zip(each, bare_us, strict=True))
-        ratio = statistics.median(us / base for us, base in zip(each, span_us, strict=True))
-        found.append(_row(name, "cpu over a bare await", over, "us/call"))
-        found.append(_row(name, "of an OpenTelemetry span", ratio, "ratio"))
-    found.append(_row("import paramedic", "cpu", import_seconds(), "s"))
+def measured(group: str, rounds: int, calls: int) -> list[dict[str, Any]]:
+    """Measure one group in a process of its own."""
+    python = sys.executable if group == "ours" else str(PEERS)
+    command = [python, str(FOLDER / "bench_sdk.py"), "--here", group, "--rounds", str(rounds), "--calls", str(calls)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET}, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"the group {group} did not finish:\n{done.stderr}")
+    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _row(case: str, metric: str, value: float, unit: str) -> dict[str, Any]:
-    return {"case": case, "metric": metric, "value": round(value, 3), "unit": unit, "peer": case in PEERS}
+def import_seconds(module: str) -> float:
+    """CPU seconds of an import in a fresh interpreter of `.venv-peers`; the best of three."""
+    script = f"import time; began = time.process_time(); import {module}; print(time.process_time() - began)"
+    env = {**os.environ, **QUIET}
+    outputs = (subprocess.check_output([str(PEERS), "-c", script], env=env, text=True) for _ in range(3))
+    return min(float(output.splitlines()[-1]) for output in outputs)
+
+
+def shown(found: list[dict[str, Any]]) -> str:
+    return "\n".join(f"{each['case']:52} {each['metric']:34} {each['value']:10.2f} {each['unit']}" for each in found)
 
 
 def main() -> None:
-    found = rows(asyncio.run(rounds()))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--group", action="append", choices=GROUPS, help="only this one; may be repeated")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--calls", type=int, default=4000, help="of the cheapest cases, in a round")
+    parser.add_argument("--here", choices=GROUPS, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.here:
+        sys.stdout.write(json.dumps(measured_here(chosen.here, chosen.rounds, chosen.calls)) + "\n")
+        return
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"machine": machine, "rows": found}, indent=1))
-    lines = [f"{row['case']:34} {row['metric']:26} {row['value']:10.2f} {row['unit']}" for row in found]
-    sys.stdout.write("\n".join([machine, *lines, f"written to {OUT}", ""]))
+    sys.stdout.write(f"{machine}\n")
+    found: list[dict[str, Any]] = []
+    for group in chosen.group or GROUPS:
+        fresh = measured(group, chosen.rounds, chosen.calls)
+        sys.stdout.write(f"{shown(fresh)}\n")
+        sys.stdout.flush()
+        found += fresh
+    if not chosen.group:
+        imports = [
+            row(f"import {module}", "cpu", import_seconds(module), "s", module != "paramedic") for module in IMPORTS
+        ]
+        sys.stdout.write(f"{shown(imports)}\n")
+        found += imports
+        OUT.parent.mkdir(parents=True, exist_ok=True)
+        OUT.write_text(json.dumps({"machine": machine, "rows": found}, indent=1))
+        sys.stdout.write(f"written to {OUT}\n")
 
 
 if __name__ == "__main__":

@@ -1,65 +1,84 @@
 """How paramedic is driven in the scenarios: by its public names, with settings that a team would choose."""
 
+import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from sdk_libraries import END, Ask, Forced, Library, Limited, Stream
 
 import paramedic
+from paramedic.policy.breaker import Breaker
+from paramedic.policy.retry import Retry
 from paramedic.testing import commands
+
+_numbers = itertools.count(1)
+
+
+def _guard(**settings: Any) -> paramedic.Guard:
+    """A guard of a dependency that no other scenario has hurt: its guards share a budget of retries."""
+    return paramedic.Guard("llm", peer=f"provider-{next(_numbers)}", **settings)
 
 
 class Paramedic(Library):
     name, package = "paramedic", "paramedic"
     stream_deadlines = True
+    note: ClassVar = {"forced": "apart from the probing share, 1 % unless the command asks for more"}
 
     def breaker(self, ask: Ask, *, failures: int, rest_s: float) -> Ask:
-        return paramedic.guard("llm", breaker=paramedic.Breaker(in_a_row=failures, rest_s=rest_s))(ask)
+        return _guard(breaker=Breaker(in_a_row=failures, rest_s=rest_s))(_awaited(ask))
 
     def bounded(self, ask: Ask, *, failures: int, deadline_s: float, fallback: Ask) -> Ask:
-        breaker = paramedic.Breaker(in_a_row=failures, rest_s=60)
-        return paramedic.guard("llm", breaker=breaker, deadline_s=deadline_s, fallbacks=[fallback])(ask)
+        breaker = Breaker(in_a_row=failures, rest_s=60)
+        return _guard(breaker=breaker, deadline_s=deadline_s, fallbacks=[fallback])(_awaited(ask))
 
     def guarded(self, ask: Ask, *, failures: int, limit: int) -> Ask:
-        breaker = paramedic.Breaker(in_a_row=failures, rest_s=60)
-        return paramedic.guard("llm", breaker=breaker, max_concurrent=limit, retry=2, deadline_s=30)(ask)
+        breaker = Breaker(in_a_row=failures, rest_s=60)
+        return _guard(breaker=breaker, max_concurrent=limit, retry=2, deadline_s=30)(_awaited(ask))
 
     def limited(self, ask: Ask, *, limit: int, wait_s: float) -> Limited:
-        return Limited(paramedic.guard("llm", max_concurrent=limit)(ask), (paramedic.BulkheadFull,))
+        return Limited(_guard(max_concurrent=limit)(_awaited(ask)), (paramedic.BulkheadFull,))
 
     def retrying(self, ask: Ask, *, attempts: int, base_s: float) -> Ask:
-        return paramedic.guard("llm", retry=paramedic.Retry(attempts=attempts, base_s=base_s))(ask)
+        return _guard(retry=Retry(attempts=attempts, base_s=base_s))(_awaited(ask))
 
     def stream(self, source: Stream, *, fallback: Stream, idle_s: float, deadline_s: float) -> Stream:
-        guard = paramedic.guard(
-            "llm",
+        guard = _guard(
             first_token_s=idle_s,
             idle_s=idle_s,
             deadline_s=deadline_s,
             ends=lambda chunk: chunk == END,
-            fallbacks=[_function(fallback)],
+            fallbacks=[_streamed(fallback)],
         )
-        return guard(_function(source))
+        return guard(_streamed(source))
 
     def forced(self, ask: Ask, *, rest_s: float) -> Forced:
-        guard = paramedic.Guard("llm", breaker=paramedic.Breaker(rest_s=rest_s), draw=lambda: 0.999)
+        guard = _guard(breaker=Breaker(rest_s=rest_s), draw=lambda: 0.999)
 
         def close(seconds: float) -> None:
             with commands() as platform:
                 platform.clear_all = lambda: None  # it falls silent: nobody takes its command back
-                platform.send("trip_breaker", guard="llm", ttl_s=seconds)
+                platform.send("trip_breaker", peer=guard.peer, ttl_s=seconds)
 
-        return Forced(guard(ask), close, lasts=True)
+        return Forced(guard(_awaited(ask)), close, lasts=True)
 
     def checked(self, ask: Ask, *, good: Callable[[str], bool], fallback: Ask) -> Ask:
-        return paramedic.guard("llm", check=lambda answer: None if good(answer) else "empty", fallbacks=[fallback])(ask)
+        return _guard(check=lambda answer: None if good(answer) else "empty", fallbacks=[fallback])(_awaited(ask))
 
     def forkable(self, blocking: Callable[[], str], awaited: Ask) -> Callable[[], str]:
-        return paramedic.guard("llm", max_concurrent=1, deadline_s=30)(blocking)
+        return _guard(max_concurrent=1, deadline_s=30)(blocking)
 
 
-def _function(stream: Any) -> Any:
-    """The scenarios' streams are objects; a guard looks at functions."""
+def _awaited(ask: Ask) -> Ask:
+    """The scenarios' backends are objects; a guard looks at functions."""
+
+    async def call() -> str:
+        return await ask()
+
+    return call
+
+
+def _streamed(stream: Any) -> Any:
+    """The same for a stream."""
 
     async def opened() -> Any:
         async for chunk in stream():
