@@ -2,16 +2,20 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
+from sdk_platform_stub import KEY, PlatformStub
 
+from paramedic.commands.client import CommandClient
+from paramedic.commands.ledger import Ledger
 from paramedic.contract.command import ActionKind, Command, Lease, Target
 from paramedic.registry import registry
 from paramedic.testing import Clock, MemorySink
 
 SERVICE = "support-bot"
+NOW = 1_700_000_000.0  # on the wall, where commands are concerned
 _ids = itertools.count(1)
 
 
@@ -39,7 +43,7 @@ def command() -> Callable[..., Command]:
     def make(kind: str, **changes: Any) -> Command:
         target = Target(peer=changes.pop("peer", ""), zone=changes.pop("zone", ""), guard=changes.pop("guard", ""))
         ttl_s, share = changes.pop("ttl_s", 30.0), changes.pop("probe_share", 0.0)
-        known = {"id": f"cmd-{next(_ids)}", "version": 1, "service": SERVICE, "issued_at": 1_700_000_000.0}
+        known = {"id": f"cmd-{next(_ids)}", "version": 1, "service": SERVICE, "issued_at": NOW}
         parameters = changes.pop("parameters", {})
         lease = Lease("lease-1", ttl_s, share)
         return Command(**{**known, **changes}, kind=ActionKind(kind), target=target, lease=lease, parameters=parameters)
@@ -56,3 +60,32 @@ def obey(clock: Clock) -> Callable[[Command], Any]:
 @pytest.fixture
 def run() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     return asyncio.run
+
+
+@pytest.fixture
+def stub() -> Iterator[PlatformStub]:
+    stub = PlatformStub()
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def listen(clock: Clock) -> Iterator[Callable[..., CommandClient]]:
+    """Starts command clients that hurry, and stops them in the end."""
+    clients = []
+
+    def start(platform: Any, **options: Any) -> CommandClient:
+        known = {"clock": clock, "wall": lambda: NOW, "waits_s": (0.01, 0.05)}
+        client = CommandClient(platform, SERVICE, lambda: "me-1", **{**known, **options})
+        clients.append(client)
+        client.start()
+        return client
+
+    yield start
+    for client in clients:
+        client.stop()
+
+
+@pytest.fixture
+def ledger(clock: Clock) -> Ledger:
+    return Ledger(SERVICE, "me-1", KEY, registry, clock=clock, wall=lambda: NOW)

@@ -4,6 +4,7 @@ import http.server
 import json
 import queue
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from paramedic.contract.command import Command, SignedCommand
@@ -14,22 +15,36 @@ SECRET = "0f" * 32
 KEY = command_key(SECRET)
 
 
+STREAM, POLL, ACKS = "/api/v1/commands/stream", "/api/v1/commands", "/api/v1/commands/acks"
+
+
 class PlatformStub:
     """Serves until closed. What is put with `send` goes to every stream that is open or comes later.
 
     Attributes:
         acks: All acks so far, as dicts.
+        posts: How many acks each post had that was taken.
         streams: Paths of the stream requests so far.
+        polls: Paths of the polls so far.
+        opening: What each new stream begins with.
+        in_force: The snapshot for polls.
+        status: Of every answer; `status_of` has those of single paths.
+        mischief: Takes over the connection of a request instead of answering it; by path.
     """
 
-    def __init__(self, service: str = "support-bot") -> None:
+    def __init__(self, service: str = "support-bot", secret: str = SECRET) -> None:
         self.acks: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.posts: list[int] = []
         self.streams: list[str] = []
-        self.opening: list[bytes] = [b": hello\n\n"]  # what each new stream begins with
+        self.polls: list[str] = []
+        self.opening: list[bytes] = [b": hello\n\n"]
+        self.in_force: bytes = b"[]"
         self.status = 200
+        self.status_of: dict[str, int] = {}
+        self.mischief: dict[str, Callable[[Any], None]] = {}
         self.says_alive = True
+        self.secret = secret  # whose bearer is let in
         self._open: list[queue.Queue[bytes | None]] = []
-        self._expected = f"Bearer pmb.{service}.{bearer(SECRET)}"
         stub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,25 +54,54 @@ class PlatformStub:
                 return
 
             def do_GET(self) -> None:
-                stub.streams.append(self.path)
-                status = stub.status if self.headers["Authorization"] == stub._expected else 401
+                path = self.path.partition("?")[0]
+                (stub.streams if path == STREAM else stub.polls).append(self.path)
+                if path in stub.mischief:
+                    return self._misbehave(path)
+                status = self._status(path, 200)
                 self.send_response(status)
-                self.send_header("Content-Type", "text/event-stream")
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                if status == 200:
+                if 300 <= status < 400:
+                    self.send_header("Location", f"{stub.url}/elsewhere")
+                if path == STREAM and status == 200:
+                    self.send_header("Content-Type", "text/event-stream")
+                    self.send_header("Transfer-Encoding", "chunked")
+                    self.end_headers()
                     stub._stream(self.wfile)
+                else:
+                    body = stub.in_force if status == 200 else b"sorry"
+                    self.send_header("Content-Length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
                 self.close_connection = True
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(204)
+                path = self.path.partition("?")[0]
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if path in stub.mischief:
+                    return self._misbehave(path)
+                status = self._status(path, 204)
+                if status == 204:
+                    stub.posts.append(len(body))
+                    for ack in body:
+                        stub.acks.put(ack)
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
                 self.end_headers()
-                for ack in json.loads(body):
-                    stub.acks.put(ack)
+                self.close_connection = True
+
+            def _misbehave(self, path: str) -> None:
+                self.close_connection = True
+                stub.mischief[path](self.connection)
+
+            def _status(self, path: str, fine: int) -> int:
+                if self.headers["Authorization"] != f"Bearer pmb.{service}.{bearer(stub.secret)}":
+                    return 401
+                status = stub.status_of.get(path, stub.status)
+                return fine if status == 200 else status
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64
 
             def handle_error(self, *_: object) -> None:
                 return
@@ -109,6 +153,10 @@ def event(command: Command, key: bytes = KEY) -> bytes:
     return f"event: command\ndata: {SignedCommand.seal(command, key).to_json()}\n\n".encode()
 
 
+def listed(*commands: Command, key: bytes = KEY) -> bytes:
+    """The body of an answer to a poll."""
+    return ("[" + ",".join(SignedCommand.seal(command, key).to_json() for command in commands) + "]").encode()
+
+
 def snapshot(*commands: Command, key: bytes = KEY) -> bytes:
-    signed = ",".join(SignedCommand.seal(command, key).to_json() for command in commands)
-    return f"event: snapshot\ndata: [{signed}]\n\n".encode()
+    return b"event: snapshot\ndata: " + listed(*commands, key=key) + b"\n\n"

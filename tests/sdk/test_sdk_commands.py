@@ -6,11 +6,10 @@ import socket
 import threading
 
 import pytest
-from sdk_platform_stub import KEY, SECRET, PlatformStub, event, snapshot
+from sdk_platform_stub import KEY, SECRET, event, snapshot
 
 from paramedic import Guard, Router
 from paramedic.commands.client import CommandClient
-from paramedic.commands.ledger import Ledger
 from paramedic.commands.sse import StreamError, events
 from paramedic.contract.command import SignedCommand
 from paramedic.contract.credentials import Platform
@@ -21,36 +20,8 @@ NOW = 1_700_000_000.0
 
 
 @pytest.fixture
-def stub():
-    stub = PlatformStub()
-    yield stub
-    stub.close()
-
-
-@pytest.fixture
-def listen(clock):
-    clients = []
-
-    def start(platform, **options):
-        known = {"clock": clock, "wall": lambda: NOW, "waits_s": (0.01, 0.05)}
-        client = CommandClient(platform, "support-bot", lambda: "me-1", **{**known, **options})
-        clients.append(client)
-        client.start()
-        return client
-
-    yield start
-    for client in clients:
-        client.stop()
-
-
-@pytest.fixture
 def guard(clock):
     return Guard("llm", peer="aurora", clock=clock)
-
-
-@pytest.fixture
-def ledger(clock):
-    return Ledger("support-bot", "me-1", KEY, registry, clock=clock, wall=lambda: NOW)
 
 
 def signed(command, key=KEY):

@@ -190,7 +190,7 @@ class Ledger:
     def _mind_owner(self, command: Command) -> None:
         about = _cleared_by(command) if command.kind is ActionKind.CLEAR else command.id
         held = self._held.get(about)
-        if held is not None and held.command.owner != command.owner:
+        if held is not None and held.command.owner != command.owner and self._clock() < held.ends_at:
             raise CommandError(f"the lease of {about!r} is held by {held.command.owner!r}, not by {command.owner!r}")
 
     def _apply(self, command: Command) -> list[Ack]:
@@ -220,9 +220,10 @@ class Ledger:
         held = self._held.get(cleared)
         if held is None:
             ack = self._ack(command, AckState.APPLIED, f"{cleared or 'nothing'} was not in force")
-            if cleared and self._memory.last(cleared) is None:  # it was overtaken, and must not hold when it comes
+            if cleared:  # what the clear has overtaken must not hold when it comes
+                last = self._memory.last(cleared)
                 late = replace(ack, command_id=cleared, state=AckState.REVERTED, reason="it was cleared before it came")
-                self._memory.note(cleared, command.version, command.issued_at, late)
+                self._memory.note(cleared, command.version, command.issued_at, last.ack if last else late)
             return [ack]
         done = self._withdraw(held, AckState.REVERTED, command.reason)
         self._memory.note(cleared, command.version, command.issued_at, done)  # nor may what was overtaken
