@@ -40,13 +40,17 @@ def feedback(kind: str, *, conversation: str = "", value: float | None = None, c
     """
     if not isinstance(kind, str) or _KIND.fullmatch(kind) is None:
         raise ValueError(f"the kind of feedback must be a word like 'thumbs_up' (a-z, 0-9, _ . -), got {kind!r}")
-    if value is not None and (isinstance(value, bool) or not math.isfinite(value)):
+    if value is not None and not _is_score(value):
         raise ValueError(f"the value of feedback {kind!r} must be a number, got {value!r}")
     try:
         _send(kind, conversation, _SCORES.get(kind) if value is None else float(value), comment)
     except Exception as error:
         dropped.add("feedback")
         log.debug("feedback was lost: %r", error)
+
+
+def _is_score(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _send(kind: str, conversation: str, score: float | None, comment: str | None) -> None:

@@ -22,13 +22,13 @@ _CONTENT: Final = re.compile(
 # Attributes whose value is a secret whatever it looks like.
 _SECRET_NAME: Final = re.compile(r"(?i)authorization|cookie|api[_-]?key|password|client[_-]?secret")
 
-# Anything private has an @, seven digits that stand close together, or one of these words.
-_SUSPICIOUS: Final = re.compile(
-    r"@|\d[ \-/.()]{0,2}\d[ \-/.()]{0,2}\d[ \-/.()]{0,2}\d[ \-/.()]{0,2}\d[ \-/.()]{0,2}\d[ \-/.()]{0,2}\d"
-    r"|[A-Za-z]{2}\d\d[ -]?[A-Za-z0-9]{4}"
-    r"|(?i:bearer|basic |key|token|secret|passw|pwd)"
-    r"|[sprk]{2}[-_]|gh[pousr]_|github_pat|xox|AKIA|ASIA|AIza|eyJ|pm[bo]\."
+# Before the patterns below are tried: what most texts are, or do not have in them. In lower case.
+_RANDOM_ID: Final = re.compile(r"(?:\w{1,16}[\-_])?(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{24,64})")
+_SECRET_WORD: Final = re.compile(
+    r"bearer |basic |key|token|secret|passw|pwd|sk-|pk-|rk-|sk_|pk_|rk_|ghp_|gho_|ghu_|ghs_|ghr_|github_pat_|xox"
+    r"|akia|asia|aiza|eyj|pmb\.|pmo\."
 )
+_MANY_DIGITS: Final = re.compile(r"[\d \-/.()]{7}|[a-z]{2}\d\d ?\w{4} ?\w{4}")
 
 _EMAIL: Final = re.compile(r"[\w.%+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63}){1,8}")
 _SECRET: Final = re.compile(
@@ -41,7 +41,15 @@ _NAMED_SECRET: Final = re.compile(
     r"[\"'\\]{0,2})[^\s\"'\\&;,\[]{6,}"
     r"|(token[\"'\\]{0,3} ?[=:]\s?[\"'\\]{0,2})(?=[^\s\"'\\&;,\[]{0,64}\d)[^\s\"'\\&;,\[]{6,}"
 )
-_IBAN: Final = re.compile(r"(?i)(?<!\w)[A-Z]{2}\d\d(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?!\w)")
+_IBAN: Final = re.compile(r"(?<![\w\-])[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]){11,28}")
+_IBAN_LENGTHS: Final = dict(
+    re.findall(
+        r"(\w\w)(\d\d)",
+        "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ24DE22DK18DO28EE20EG29ES24FI18FO18FR27GB22GE22GI23"
+        "GL18GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MR27MT31MU30"
+        "NL18NO15PK24PL28PS29PT25QA29RO24RS22SA24SC31SD18SE24SI19SK24SM27ST25SV28TL23TN24TR26UA29VA22VG24XK20",
+    )
+)
 _CARD: Final = re.compile(r"(?<![\w.\-])[2-6](?:[ \-]?\d){12,18}(?![\w]|[.\-]\w)")
 _CARD_BEGINS: Final = {13: "4", 14: "3", 15: "3", 16: "23456", 19: "46"}  # by its number of digits
 _PHONE: Final = re.compile(
@@ -121,14 +129,16 @@ class Private:
     def _mask(self, text: str) -> str:
         for own in self._own:
             text = own.sub("[redacted]", text)
-        if _SUSPICIOUS.search(text) is None:
+        lower = text.lower()
+        if _RANDOM_ID.fullmatch(lower) is not None:
             return text
-        text = _SECRET.sub("[secret]", text)
-        text = _NAMED_SECRET.sub(_named_secret, text)
-        text = _EMAIL.sub("[email]", text)
-        text = _IBAN.sub(_iban, text)
-        text = _CARD.sub(_card, text)
-        return _PHONE.sub("[phone]", text)
+        if _SECRET_WORD.search(lower) is not None:
+            text = _NAMED_SECRET.sub(_named_secret, _SECRET.sub("[secret]", text))
+        if "@" in text:
+            text = _EMAIL.sub("[email]", text)
+        if _MANY_DIGITS.search(lower) is not None:
+            text = _PHONE.sub("[phone]", _CARD.sub(_card, _IBAN.sub(_iban, text)))
+        return text
 
 
 def _compiled(pattern: "str | re.Pattern[str]") -> "re.Pattern[str]":
@@ -154,13 +164,13 @@ def _card(match: "re.Match[str]") -> str:
 
 
 def _iban(match: "re.Match[str]") -> str:
-    """What follows an IBAN may look like one more group of it, so it may end at any gap."""
-    text = match[0]
-    ends = [len(text), *(gap.start() for gap in reversed(list(re.finditer(r"[ -]", text))))]
-    return next((f"[iban]{text[end:]}" for end in ends if _is_iban(text[:end])), text)
-
-
-def _is_iban(text: str) -> bool:
     """The check of ISO 13616: the number, its head moved to its end, is 1 modulo 97."""
-    bare = "".join(char for char in text if char.isalnum())
-    return len(bare) >= 15 and bare.isascii() and int("".join(str(int(c, 36)) for c in bare[4:] + bare[:4])) % 97 == 1
+    text = match[0]
+    length = int(_IBAN_LENGTHS.get(text[:2].upper(), 99))
+    places = [at for at, char in enumerate(text) if char != " "][:length]
+    end = places[-1] + 1
+    bare = "".join(text[at] for at in places)
+    if len(places) < length or text[end : end + 1].isalnum():  # another word may follow, after a gap
+        return text
+    valid = int("".join(str(int(char, 36)) for char in bare[4:] + bare[:4])) % 97 == 1
+    return f"[iban]{text[end:]}" if valid else text

@@ -101,6 +101,98 @@ def test_spans_and_gauges_arrive_with_their_attributes(start, collector):
     assert calls == {"llm": 1, "orders": 1}
 
 
+def test_durations_failures_and_feedback_arrive_without_what_is_private(start, collector):
+    """What a guard, its code and a user told, over the real exporters; nothing of it holds an address."""
+    process = start(
+        """
+        from paramedic.feedback import feedback
+        paramedic.init(service="support-bot", redact=[r"C-[0-9]{4}"])
+        guard = paramedic.Guard("llm", peer="aurora")
+        def ask():
+            call = paramedic.Guard.current()
+            call.set("gen_ai.operation.name", "chat")
+            call.set("gen_ai.request.model", "gpt-4o")
+            call.set("gen_ai.input.messages", "where is my parcel?")
+            call.set("note", "for anna@example.com, C-1234")
+            call.tokens(input=812, output=64)
+            raise LookupError("anna@example.com")
+        for _ in range(3):
+            try:
+                guard.run_sync(ask)
+            except (LookupError, paramedic.Refused):
+                pass
+        feedback("thumbs_down", conversation="anna@example.com", comment="rude")
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        PARAMEDIC_EXCEPTION_MESSAGES="1",
+    )
+    code, _, log = finish(process)
+    assert (code, log.count("WARNING")) == (0, 0), log
+    (duration,) = [h for h in collector.histograms if h[0] == "paramedic.call.duration"]
+    assert (duration[1].count, duration[2]["paramedic.decision"], duration[2]["error.type"]) == (
+        3,
+        "failed",
+        "LookupError",
+    )
+    tokens = [h for h in collector.histograms if h[0] == "gen_ai.client.token.usage"]
+    assert {h[2]["gen_ai.token.type"]: h[1].sum for h in tokens} == {"input": 812 * 3, "output": 64 * 3}
+    assert [p[1] for p in collector.points if p[0] == "paramedic.feedback"] == [1]
+    by_name = {event[0]: event for event in collector.events}
+    assert len(collector.events) == 2
+    failure, thumb = by_name["gen_ai.client.operation.exception"], by_name["gen_ai.evaluation.result"]
+    assert (failure[1]["exception.type"], failure[1]["exception.message"]) == ("LookupError", "[email]")
+    assert failure[3].trace_id
+    assert (thumb[1]["gen_ai.evaluation.name"], thumb[1]["gen_ai.conversation.id"]) == ("thumbs_down", "[email]")
+    about = collector.spans[0][1]
+    assert (about["note"], about["gen_ai.input.messages"]) == ("for [email], [redacted]", "[content]")
+    sent = b"".join(body for _, body in collector.bodies)
+    assert b"anna@" not in sent
+    assert b"parcel" not in sent
+    assert b"rude" not in sent
+    assert (
+        len({event[2]["service.instance.id"] for event in collector.events} | {duration[3]["service.instance.id"]}) == 1
+    )
+
+
+def test_redaction_can_be_switched_off(start, collector):
+    process = start(
+        """
+        paramedic.init(service="support-bot")
+        paramedic.Guard("llm").run_sync(lambda: paramedic.Guard.current().set("note", "anna@example.com"))
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        PARAMEDIC_REDACT="off",
+    )
+    assert finish(process)[0] == 0
+    assert collector.spans[0][1]["note"] == "anna@example.com"
+
+
+def test_a_pattern_that_is_none_is_a_mistake_of_the_program(start):
+    process = start("paramedic.init(service='support-bot', redact=['('])")
+    code, _, log = finish(process)
+    assert code == 1
+    assert "ValueError: redact must be regular expressions, got '('" in log
+
+
+def test_with_another_logs_api_everything_else_is_sent(start, collector):
+    process = start(
+        """
+        sys.modules["opentelemetry.sdk._logs.export"] = None
+        paramedic.init(service="support-bot")
+        paramedic.Guard("llm").run_sync(lambda: 1)
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+    )
+    code, _, log = finish(process)
+    assert code == 0
+    assert log.count("events are off") == 1
+    assert collector.spans
+    assert collector.histograms
+    assert ("paramedic.dropped", 1) in {
+        p[:2] for p in collector.points if p[2].get("paramedic.dropped.what") == "events"
+    }
+
+
 def test_a_provider_that_is_there_is_joined_and_not_replaced(start, collector):
     process = start(
         """
@@ -244,6 +336,7 @@ def test_a_mistake_in_the_configuration_is_one_line_and_the_bot_runs(start, coll
         ({"OTEL_SDK_DISABLED": "true"}, (False, False)),
         ({"OTEL_TRACES_EXPORTER": "none"}, (False, True)),
         ({"OTEL_METRICS_EXPORTER": "none"}, (True, False)),
+        ({"OTEL_LOGS_EXPORTER": "none"}, (True, True)),
     ],
 )
 def test_what_is_switched_off_is_not_sent(start, collector, env, sent):
@@ -353,7 +446,7 @@ def test_importing_the_sdk_loads_opentelemetry_and_the_standard_library_only(sta
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_worker_sends_spans_as_an_instance_of_its_own(start, collector):
+def test_a_forked_worker_sends_spans_and_metrics_as_an_instance_of_its_own(start, collector):
     process = start(
         """
         import os
@@ -363,6 +456,7 @@ def test_a_forked_worker_sends_spans_as_an_instance_of_its_own(start, collector)
         child = os.fork()
         guard.run_sync(lambda: 1)
         if child == 0:
+            guard.run_sync(lambda: 1)
             paramedic.shutdown()
             os._exit(0)
         os.waitpid(child, 0)
@@ -372,4 +466,10 @@ def test_a_forked_worker_sends_spans_as_an_instance_of_its_own(start, collector)
     code, _, log = finish(process)
     assert code == 0, log
     instances = [s[2]["service.instance.id"] for s in collector.spans]
-    assert (len(instances), len(set(instances))) == (3, 2)
+    assert (len(instances), len(set(instances))) == (4, 2)
+    calls = {}
+    for name, point, _, about in collector.histograms:
+        assert name == "paramedic.call.duration"
+        instance = about["service.instance.id"]
+        calls[instance] = calls.get(instance, 0) + point.count
+    assert calls == {instance: instances.count(instance) for instance in instances}, "no call is told by both"

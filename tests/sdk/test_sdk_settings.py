@@ -45,6 +45,26 @@ def test_an_endpoint_of_opentelemetry_is_left_to_opentelemetry(read):
     assert read(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://a:1/v1/traces").spans_to == "otlp"
 
 
+@pytest.mark.parametrize("signal", ["TRACES", "METRICS", "LOGS"])
+def test_an_endpoint_of_one_signal_is_for_that_signal(read, signal):
+    settings = read(**{f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT": "http://a:1/v1/x"})
+    to = {"TRACES": settings.spans_to, "METRICS": settings.metrics_to, "LOGS": settings.events_to}
+    assert to == {**dict.fromkeys(to, "none"), signal: "otlp"}
+    assert settings.address == "http://a:1/v1/x"
+
+
+def test_events_can_be_switched_off_alone(read):
+    settings = read(OTEL_EXPORTER_OTLP_ENDPOINT="http://a:1", OTEL_LOGS_EXPORTER="none")
+    assert (settings.spans_to, settings.metrics_to, settings.events_to) == ("otlp", "otlp", "none")
+
+
+def test_private_by_default(read):
+    settings = read()
+    assert (settings.redacts, settings.exception_messages, settings.opt_in) == (True, False, "")
+    told = read(PARAMEDIC_REDACT="off", PARAMEDIC_EXCEPTION_MESSAGES="1", OTEL_SEMCONV_STABILITY_OPT_IN="http")
+    assert (told.redacts, told.exception_messages, told.opt_in) == (False, True, "http")
+
+
 def test_the_platform_of_the_credentials_is_also_where_telemetry_goes(read, tmp_path):
     write_credentials(tmp_path / "credentials", url="http://sre.example:8600", master=new_master())
     assert read().endpoint == "http://sre.example:4318"
@@ -68,6 +88,8 @@ def test_the_environment_names_the_platform(read):
         ({"OTEL_METRIC_EXPORT_INTERVAL": "soon"}, "OTEL_METRIC_EXPORT_INTERVAL must be a number above 0, got 'soon'"),
         ({"OTEL_BSP_SCHEDULE_DELAY": "-5"}, "OTEL_BSP_SCHEDULE_DELAY must be a number above 0, got '-5'"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "must be http/protobuf or grpc, got 'http/json'"),
+        ({"OTEL_BLRP_SCHEDULE_DELAY": "0"}, "OTEL_BLRP_SCHEDULE_DELAY must be a number above 0, got '0'"),
+        ({"PARAMEDIC_REDACT": "perhaps"}, "PARAMEDIC_REDACT must be on or off, got 'perhaps'; on is used"),
         ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER must be otlp, console or none, got 'zipkin'"),
     ],
 )
