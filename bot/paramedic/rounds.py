@@ -1,0 +1,261 @@
+"""One call through a router: a round over its members, perhaps another one after a wait, then the fallbacks.
+
+    order of the members --> next --refused, failed, useless--> next --> ...
+        all kept away by their own breakers?       one call at a time goes to the one whose rest ends first
+        worth another round, with budget and time? wait, and again
+        else                                       the fallbacks in order, then the first error
+
+`Rounds.trip` decides, and the shells of the router make the calls: it is a generator that yields whom to ask, is
+sent the exception when that did not help, and returns a useless answer or raises when nobody helped.
+"""
+
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from paramedic.attempts import REQUEST_WAS_WRONG, Useless
+from paramedic.budget import deadline, frame, inherited_key
+from paramedic.contract.attributes import REFUSED_BY_BREAKER, REFUSED_BY_RESIDENCY
+from paramedic.fallbacks import Fallback
+from paramedic.guards import Guard
+from paramedic.members import Member
+from paramedic.policy.breaker import State
+from paramedic.policy.gate import Refusal
+from paramedic.policy.recovery import Means
+from paramedic.policy.retry import Retry, asked_wait_s, never_arrived, status_of
+from paramedic.policy.turns import Kept, Seen, Turns
+from paramedic.recovering import Recovering, Step, marks
+from paramedic.refusals import Refused
+from paramedic.request import request
+
+LONGEST_WISH_S = 300.0  # for which a member that answered Retry-After is asked last
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A member of a router, and the guard before it."""
+
+    member: Member[..., Any]
+    guard: Guard
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Whom to ask next.
+
+    Attributes:
+        fn: What asks.
+        guard: Of the member; None for a fallback.
+        probe: Whether the guard shall let the call through to probe a closed path; None when it is not closed.
+        wait_s: Seconds to wait before.
+        step: What a fallback is part of; None for a member.
+    """
+
+    fn: Callable[..., Any]
+    guard: Guard | None = None
+    probe: bool | None = None
+    wait_s: float = 0.0
+    step: Step | None = None
+
+
+Trip = Generator[Ask, Exception, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a router makes its rounds."""
+
+    deadline_s: float | None
+    residency: frozenset[str] | None
+    retry: Retry | None
+    fallbacks: tuple[Fallback[..., Any], ...]
+    ignore: tuple[type[Exception], ...]
+    clock: Callable[[], float]
+    draw: Callable[[], float]
+
+
+class Rounds:
+    """The rounds of one router; safe to share between threads.
+
+    Args:
+        places: Its members.
+        turns: Decides their order.
+        rules: How to go round.
+    """
+
+    def __init__(self, places: Sequence[Place], turns: Turns, rules: Rules) -> None:
+        self.places, self.rules, self._turns = tuple(places), rules, turns
+        self._wishes: dict[int, float] = {}  # until when a member asked to be left alone
+        self._last_resort: dict[int, object] = {}  # by process, whose call it is; taking it is one step
+
+    def trip(self, args: Any, kwargs: Any) -> Trip:
+        """Whom to ask for one call. To be closed in the end, in the context that began it."""
+        rules = self.rules
+        with (
+            nullcontext() if rules.residency is None else request(residency=rules.residency),
+            self.places[0].guard.keyed(args, kwargs),
+        ):
+            call = _Call(self)
+            with nullcontext() if rules.deadline_s is None else deadline(rules.deadline_s):
+                step = yield from call.rounds()
+            while step is not None and step.fn is not None:
+                step = call.recovering.failed((yield Ask(step.fn, step=step)))
+            return call.give_up()
+
+    def order(self, allowed: Sequence[int], in_s: float) -> list[Ask]:
+        """The members that may be asked, in the order in which to ask them `in_s` from now."""
+        now = self.rules.clock() + in_s
+        seen = [self._see(i, now) if i in allowed else _FAR for i in range(len(self.places))]
+        turns = self._turns.order(seen, now, self.rules.draw)
+        return [self._ask(turn.member, turn.probe) for turn in turns if turn.member in allowed]
+
+    def allowed(self) -> list[int]:
+        """The members to which the data of this request may go."""
+        residency = request.current().residency
+        return [i for i, place in enumerate(self.places) if place.member.allowed(residency)]
+
+    def wish(self, guard: Guard, seconds: float) -> None:
+        """A member asked to be left alone for a while."""
+        for i, place in enumerate(self.places):
+            if place.guard is guard:
+                self._wishes[i] = self.rules.clock() + min(seconds, LONGEST_WISH_S)
+
+    def take_last_resort(self, call: object) -> bool:
+        """Whether this call may ask a member that rests; no other may until `give_back`."""
+        return self._last_resort.setdefault(os.getpid(), call) is call
+
+    def give_back(self) -> None:
+        self._last_resort.pop(os.getpid(), None)
+
+    def _ask(self, i: int, probe: bool | None) -> Ask:
+        place = self.places[i]
+        return Ask(place.member.call, place.guard, probe)
+
+    def _see(self, i: int, now: float) -> Seen:
+        guard = self.places[i].guard
+        drawn = guard.draws_probe()
+        if drawn is not None:
+            return Seen(Kept.COMMAND, probe=drawn)
+        if not guard.ready:
+            return Seen(Kept.BREAKER if guard.stands else Kept.OPERATOR)
+        if i in self._wishes:
+            if now < self._wishes[i]:
+                return Seen(Kept.ITS_WISH)
+            self._wishes.pop(i, None)
+        return Seen(since=guard.back_since)
+
+
+_FAR = Seen(Kept.OPERATOR)  # a member that must not be asked is not looked at either
+
+
+class _Call:
+    """One call on its rounds."""
+
+    def __init__(self, of: Rounds) -> None:
+        self._of, self._rules, self._since = of, of.rules, marks.count
+        self._recovering: Recovering | None = None
+        self._made: list[Exception] = []  # what calls of this round raised
+        self._refused: list[tuple[Ask, Refused]] = []
+        self._useless: Useless | None = None
+        self._final = False  # whether nobody else must be asked
+
+    def rounds(self) -> "Generator[Ask, Exception, Step | None]":
+        """The rounds over the members; what comes after them."""
+        allowed = self._of.allowed()
+        if not allowed:
+            return self.recovering.failed(self._nowhere())
+        step = yield from self._round(allowed, 0.0)
+        while step is not None and step.fn is None:
+            with step.block():
+                step = yield from self._round(self._affordable(allowed), step.wait_s)
+        return step
+
+    @property
+    def recovering(self) -> Recovering:
+        """What decides after a round; most calls need none."""
+        if self._recovering is None:
+            rules, guards = self._rules, [place.guard for place in self._of.places]
+            budget = max((guard.retry_budget for guard in guards), key=lambda budget: budget.tokens)
+            means = Means(rules.retry, budget, len(rules.fallbacks), rules.draw)
+            self._recovering = Recovering(guards[0], means, rules.fallbacks, self._since, self._is_open)
+        return self._recovering
+
+    def give_up(self) -> Any:
+        """A useless answer when there was one, else raise an error of the first call that was made."""
+        return self._useless.result if self._useless is not None else self.recovering.give_up()
+
+    def _round(self, allowed: Sequence[int], wait_s: float) -> "Generator[Ask, Exception, Step | None]":
+        self._made.clear()
+        self._refused.clear()
+        for ask in self._of.order(allowed, wait_s):
+            self._hear(ask, (yield replace(ask, wait_s=wait_s) if wait_s else ask))
+            if self._final:
+                break
+            wait_s = 0.0
+        if self._least_bad_may_help() and self._of.take_last_resort(self):
+            try:
+                ask, _ = min(self._refused, key=lambda one: one[1].retry_in_s or 0.0)
+                self._hear(ask, (yield replace(ask, probe=True)))
+            finally:
+                self._of.give_back()
+        return self.recovering.failed(self._telling())
+
+    def _hear(self, ask: Ask, error: Exception) -> None:
+        if isinstance(error, self._rules.ignore) or status_of(error) in REQUEST_WAS_WRONG:
+            self._final = True  # another member would answer the same
+        elif isinstance(error, Refused):
+            self._refused.append((ask, error))
+            return
+        self._made.append(error)
+        if isinstance(error, Useless):
+            self._useless = self._useless or error
+        asked_s = asked_wait_s(error, time.time)
+        if asked_s and ask.guard is not None:
+            self._of.wish(ask.guard, asked_s)
+        if not self._may_repeat(error, asked_s):
+            self._final = True
+
+    def _may_repeat(self, error: Exception, asked_s: float | None) -> bool:
+        """Whether asking another member does no harm: it would not do twice what must be done once."""
+        retry = self._rules.retry
+        return retry is None or retry.repeatable or bool(inherited_key()) or never_arrived(error, asked_s is not None)
+
+    def _least_bad_may_help(self) -> bool:
+        """Whether local breakers, and nothing else, kept the call from every member."""
+        several = len(self._of.places) > 1 and not self._rules.fallbacks
+        return several and not self._made and all(r.reason == REFUSED_BY_BREAKER for _, r in self._refused)
+
+    def _telling(self) -> Exception:
+        """The error that stands for the round: one that another round may mend, else that of the first call made."""
+        retry = self._rules.retry
+        if self._final:
+            return self._made[-1]
+        if retry is not None:
+            asked = [(asked_wait_s(error, time.time), error) for error in self._made]
+            worth = [
+                (wait_s or 0.0, i)
+                for i, (wait_s, error) in enumerate(asked)
+                if retry.repeats(error, asked_to_wait=wait_s is not None, keyed=bool(inherited_key()))
+            ]
+            if worth:
+                return self._made[min(worth)[1]]
+        if self._made:
+            return self._made[0]
+        return min((error for _, error in self._refused), key=lambda error: error.retry_in_s or 0.0)
+
+    def _affordable(self, allowed: Sequence[int]) -> Sequence[int]:
+        """Those whose budget bears another call."""
+        return [i for i in allowed if self._of.places[i].guard.retry_budget.allows] or allowed
+
+    def _is_open(self) -> bool:
+        return all(place.guard.state is not State.CLOSED for place in self._of.places)
+
+    def _nowhere(self) -> Exception:
+        guard = self._of.places[0].guard
+        try:
+            guard._refuse(Refusal(REFUSED_BY_RESIDENCY), frame.get())
+        except Refused as error:
+            return error
