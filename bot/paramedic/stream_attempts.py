@@ -11,13 +11,14 @@ import asyncio
 import contextlib
 import threading
 import time
+import types
 from collections.abc import Callable, Generator
 from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from paramedic.policy.streaming import NO_RULES, Late, Progress
-from paramedic.stream_steps import CHUNK, Steps, closing, inside, source_of, stream_of
+from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, closing, inside, source_of, stream_of
 from paramedic.stream_waiter import Waiter
 
 if TYPE_CHECKING:
@@ -131,25 +132,31 @@ class Attempt:
 
     def wait(self, waits_for: Any) -> Generator[Any, Any, bool]:
         """Pass on what it waits for until a chunk is here; False when it has ended instead."""
-        waiter, run = self.waiter, self.run
+        waiter, run, send = self.waiter, self.run, self.send
+        if waiter is None:
+            raise TypeError(CANNOT_WAIT)
         try:
             while waits_for is not CHUNK:
-                if waiter is not None and waiter.begins_to_wait(waits_for):
+                if waiter.attentive and waiter.must_interrupt():
                     waits_for = run(self._throw, asyncio.CancelledError())
                     continue
+                waiter.waits_for = waits_for
                 try:
                     value = yield waits_for
                 except BaseException as error:
                     waits_for = run(self._throw, error)
                 else:
-                    waits_for = run(self.send, value)
+                    waits_for = run(send, value)
         except StopIteration:
-            if waiter is not None and waiter.interrupted:
+            if waiter.interrupted:
                 raise asyncio.CancelledError from None  # an end that the interruption brought about is none
             return False
-        if waiter is not None:
-            waiter.has_chunk()
+        waiter.waits_for = None
+        if waiter.alarmed:
+            waiter.forgive()
         return True
+
+    waiting = types.coroutine(wait)  # the same, to be awaited
 
     def complete(self) -> None:
         """It has ended after useful chunks.
@@ -200,7 +207,7 @@ class Attempt:
         keep = guard is not None and guard._check is not None
         self.progress = Progress(rules, self.clock(), None if waiter is None else deadline_s, keep, self._fault)
         if waiter is not None:
-            waiter.progress = self.progress
+            waiter.follow(self.progress)
 
     def _fault(self, rule: str, error: Exception) -> None:
         if self._guard is not None:

@@ -26,6 +26,8 @@ class Waiter:
         progress: Of the stream.
         cancelled: Whether the guard has cancelled it.
         waits_for: What the stream waits for; None while it does not.
+        attentive: Whether `must_interrupt` must be asked before the stream waits again.
+        alarmed: Whether the step that is being waited for was interrupted.
     """
 
     __slots__ = (
@@ -34,6 +36,8 @@ class Waiter:
         "_owed",
         "_timer",
         "_told",
+        "alarmed",
+        "attentive",
         "cancelled",
         "clock",
         "loop",
@@ -49,8 +53,9 @@ class Waiter:
         self._begun_by = None if task is None else weakref.ref(task)
         self._count = 0 if task is None else task.cancelling()
         self._timer: asyncio.TimerHandle | None = None
-        self._owed = self._told = False  # an interruption that could not be told yet; one that was
-        self.cancelled = False
+        self._told = self._owed = False  # an interruption that the stream heard of; one that it could not yet
+        self.cancelled = self.alarmed = False
+        self.attentive = True
         self.waits_for: Any = None
         self.progress: Progress | None = None
 
@@ -81,25 +86,31 @@ class Waiter:
 
     # What the stream's steps ask
 
-    def begins_to_wait(self, waits_for: Any) -> bool:
-        """Hear what the stream waits for; whether it must be interrupted instead."""
+    def follow(self, progress: Progress) -> None:
+        """Begin with an attempt."""
+        self.progress = progress
+        self.cancelled = self.alarmed = self._told = self._owed = False
+
+    def must_interrupt(self) -> bool:
+        """Before it waits, while `attentive`: whether it must be interrupted instead. Sets the timer."""
+        self.attentive = False
         if self._owed:
             self._owed, self._told = False, True
             return True
-        self.waits_for = waits_for
         if self._timer is None and not self._told:
             self._arm()
         return False
 
-    def has_chunk(self) -> None:
-        """A chunk came: all the same, if it was late."""
-        self.waits_for = None
-        if self._told and self.progress is not None:
-            self._told, self.progress.late = False, None
+    def forgive(self) -> None:
+        """A chunk came although it was told to end."""
+        self.alarmed = self._told = self._owed = False
+        self.attentive = True
+        if self.progress is not None:
+            self.progress.late = None
 
     def disarm(self) -> None:
         """Look no more, or not before it waits again."""
-        self.waits_for = None
+        self.waits_for, self.attentive = None, True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -120,7 +131,7 @@ class Waiter:
             self._timer = self.loop.call_later(max(0.0, when - self.clock()), self._look)
 
     def _look(self) -> None:
-        self._timer = None
+        self._timer, self.attentive = None, True
         if self.waits_for is None or self.progress is None or self._told:
             return  # the caller holds a chunk: asking for the next one arms again
         self.progress.late = self.progress.lateness(self.clock())
@@ -131,5 +142,6 @@ class Waiter:
 
     def _interrupt(self) -> None:
         cancel = getattr(self.waits_for, "cancel", None)
+        self.alarmed = self.attentive = True
         self._told = cancel is not None and bool(cancel())
-        self._owed = not self._told and self.progress is not None
+        self._owed = not self._told

@@ -134,7 +134,7 @@ def streaming(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., As
                     waits_for = run(send, None)
                 except StopIteration:
                     break
-                if waits_for is not CHUNK and not await waiting(attempt.wait(waits_for)):
+                if waits_for is not CHUNK and not await attempt.waiting(waits_for):
                     break
                 if progress.watched:
                     progress.hear(attempt.chunk)
