@@ -9,19 +9,18 @@ request can only narrow where data may go. Criticality and regions travel on in 
 
 import re
 from collections.abc import Iterable, Mapping
-from contextvars import Token
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 
-from paramedic.budget import Frame, frame, leave_frame
+from paramedic.budget import Block, frame
 from paramedic.contract.attributes import CRITICALITY, GENAI_CONVERSATION, TENANT
 from paramedic.ids import safe_id
+from paramedic.policy.shedding import CLASSES, check_criticality
 from paramedic.telemetry.runtime import dropped
 
 CRITICALITY_HEADER = "paramedic-criticality"
 RESIDENCY_HEADER = "paramedic-residency"
-CLASSES = ("critical", "high", "medium", "low")  # most critical first
 NOWHERE = "none"  # in the header: no region is allowed
 MOST_REGIONS = 64
 _REGION = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -115,8 +114,7 @@ class request:
         criticality: str = "",
         residency: Iterable[str] | None = None,
     ) -> None:
-        if criticality and criticality not in CLASSES:
-            raise ValueError(f"criticality of a request must be one of {', '.join(CLASSES)}, got {criticality!r}")
+        check_criticality("a request", criticality)
         self.said = Request(conversation, tenant, criticality, regions(residency, "residency of a request"))
 
     @classmethod
@@ -137,14 +135,16 @@ class request:
         return current_request() or NO_REQUEST
 
     def __enter__(self) -> Request:
-        outer = frame.get() or Frame(None, Frame.ends_at)
-        inner = Frame(outer.call, outer.ends_at, outer.level)
-        inner.request = self.said.inside(outer.request)
-        self._token: Token[Frame | None] = frame.set(inner)
-        return inner.request
+        here = self.said.inside(current_request())
+        self._block = Block()
+        self._block.__enter__()
+        inner = frame.get()
+        assert inner is not None
+        inner.request = here
+        return here
 
     def __exit__(self, *_: object) -> None:
-        leave_frame(self._token)
+        self._block.__exit__()
 
     async def __aenter__(self) -> Request:
         return self.__enter__()
