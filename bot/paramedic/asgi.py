@@ -1,6 +1,6 @@
-"""ASGI middleware: one SERVER span for each request, and the caller's deadline for all that it causes.
+"""ASGI middleware: one SERVER span for each request, and what its caller says for all that it causes.
 
-    traceparent, paramedic-deadline-ms --> Traced --> the app, with its guards
+    traceparent, paramedic-deadline-ms, -criticality, -residency --> Traced --> the app, with its guards
 
 Standard library and OpenTelemetry only: works with FastAPI, Starlette, Quart, or any other ASGI app.
 """
@@ -17,6 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from paramedic.budget import DEADLINE_HEADER, deadline
 from paramedic.contract.attributes import CANCELLED, ERROR_TYPE
+from paramedic.request import CRITICALITY_HEADER, RESIDENCY_HEADER, Request, request
 from paramedic.telemetry.runtime import dropped, runtime
 
 Scope = MutableMapping[str, Any]
@@ -26,7 +27,10 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEALTH_CHECKS = frozenset({"/healthz", "/readyz", "/livez"})
-FASTAPI = "fastapi.telemetry"  # in the scope: FastAPI's own record of a request, None for one that it must not trace
+# In the scope of a request:
+FASTAPI = "fastapi.telemetry"  # FastAPI's own record of it, None when it must not trace it
+STARLETTE = "starlette.opentelemetry"  # Starlette's own middleware traces it, or must not
+TRACED = "paramedic.traced"  # it came through here already
 METHOD, ROUTE, STATUS = "http.request.method", "http.route", "http.response.status_code"
 
 
@@ -35,7 +39,8 @@ class Traced:
 
     A request whose deadline header says that its time is up is still served: its guards refuse at once,
     and what needs no call is answered. A FastAPI that makes SERVER spans of its own (from 0.165 on) makes none for
-    requests that come through here, and makes them alone when this stands inside of it: a request is counted once.
+    requests that come through here, and makes them alone when this stands inside of it; the same holds for Starlette's
+    own middleware, and for this one when it stands twice: a request is counted once.
 
     Args:
         app: The ASGI app.
@@ -48,16 +53,20 @@ class Traced:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._exclude:
             scope.setdefault(FASTAPI, None)
+            scope[TRACED] = True
             return await self._app(scope, receive, send)
+        if TRACED in scope:
+            return await self._app(scope, receive, send)
+        scope[TRACED] = True
         if runtime.forked:
             runtime.revive()
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        with _budget(headers):
-            if runtime.tracer is None or scope.get(FASTAPI) is not None:
+        with _budget(headers), _request(headers) as served:
+            if runtime.tracer is None or scope.get(FASTAPI) is not None or STARLETTE in scope:
                 return await self._app(scope, receive, send)
-            scope[FASTAPI] = None
+            scope[FASTAPI], scope[STARLETTE] = None, True
             parent = TraceContextTextMapPropagator().extract(headers)
-            about = {METHOD: scope["method"], "url.path": scope["path"]}
+            about = {METHOD: scope["method"], "url.path": scope["path"], **(served.attributes if served else {})}
             span = runtime.tracer.start_span(
                 f"{scope['method']} {scope['path']}", parent, SpanKind.SERVER, about, record_exception=False
             )
@@ -91,6 +100,8 @@ class Traced:
 def _finish(span: Span, scope: Scope, status: int, error_type: str | None) -> None:
     route = getattr(scope.get("route"), "path", None)
     if route:
+        mounted_at = scope.get("root_path", "").removeprefix(scope.get("app_root_path", scope.get("root_path", "")))
+        route = mounted_at.removesuffix(route) + route
         span.set_attribute(ROUTE, route)
         span.update_name(f"{scope['method']} {route}")
     elif status == 404:
@@ -100,6 +111,12 @@ def _finish(span: Span, scope: Scope, status: int, error_type: str | None) -> No
     if error_type is not None:
         span.set_attribute(ERROR_TYPE, error_type)
         span.set_status(Status(StatusCode.ERROR))
+
+
+def _request(headers: dict[str, str]) -> "contextlib.AbstractContextManager[Request | None]":
+    if CRITICALITY_HEADER not in headers and RESIDENCY_HEADER not in headers:
+        return contextlib.nullcontext()
+    return request.from_headers(headers)
 
 
 def _budget(headers: dict[str, str]) -> "contextlib.AbstractContextManager[Any]":

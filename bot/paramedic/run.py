@@ -1,8 +1,10 @@
-"""``paramedic run python app.py``: the same program, with `paramedic.init()` called before its first line.
+"""``paramedic run python app.py``: the same program, recorded without a line of it being changed.
 
-    OTEL_SERVICE_NAME or PARAMEDIC_SERVICE names the bot; everything else is found as `init` finds it.
+    run --PYTHONPATH--> autostart/sitecustomize.py, in the program and in every Python that it starts
+                            --import of openai, fastapi, ...--> `paramedic.init()` and `paramedic.instrument()`
 
-Standard library only. Guards still stand in the program's own code.
+OTEL_SERVICE_NAME or PARAMEDIC_SERVICE names the bot; everything else is found as `init` finds it.
+Standard library only.
 """
 
 import os
@@ -30,14 +32,17 @@ def plan(argv: Sequence[str], env: Mapping[str, str]) -> tuple[list[str], dict[s
         option = words.pop(0)
         if option == "--":
             break
-        if option != "--service" or not words:
-            raise UsageError(f"paramedic run does not know {option!r}; {USAGE}")
-        told["OTEL_SERVICE_NAME"] = words.pop(0)
+        name, given, value = option.partition("=")
+        if name != "--service" or not (given or words):
+            raise UsageError(f"paramedic: run does not know {option!r}; {USAGE}")
+        told["OTEL_SERVICE_NAME"] = value if given else words.pop(0)
     if not words:
-        raise UsageError(f"paramedic run was given no command; {USAGE}")
+        raise UsageError(f"paramedic: run was given no command; {USAGE}")
     named = ("service.name=" in told.get("OTEL_RESOURCE_ATTRIBUTES", "")) or told.get("PARAMEDIC_SERVICE")
     if not told.get("OTEL_SERVICE_NAME") and not named:
-        raise UsageError("the bot has no name; set OTEL_SERVICE_NAME, or type: paramedic run --service NAME COMMAND")
+        raise UsageError(
+            "paramedic: the bot has no name; set OTEL_SERVICE_NAME, or type: paramedic run --service NAME COMMAND"
+        )
     rest = told.get("PYTHONPATH")
     told["PYTHONPATH"] = os.pathsep.join([str(AUTOSTART), *([rest] if rest else [])])
     return words, told
@@ -50,9 +55,10 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    program = shutil.which(words[0])
+    program = shutil.which(words[0]) or shutil.which(words[0], path=os.path.dirname(sys.executable))
     if program is None:
-        sys.stderr.write(f"paramedic run cannot find the program {words[0]!r} on PATH\n")
+        hint = f"; try: paramedic run python {words[0]}" if words[0].endswith(".py") else ""
+        sys.stderr.write(f"paramedic: cannot find the program {words[0]!r} on PATH{hint}\n")
         return 127
     os.execve(program, words, env)
 

@@ -1,0 +1,201 @@
+"""A client's stream watched while the program reads it; to the program it is the client's own object, unchanged.
+
+request --begin--> Stream --its iterator replaced--> chunk, chunk, ... --> ended, failed, or left early
+"""
+
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import Context
+from typing import Any
+
+from paramedic.attempts import Useless
+from paramedic.calls import Call
+from paramedic.guards import Guard
+from paramedic.instrument.answering import Described
+from paramedic.telemetry.runtime import dropped, log
+
+
+class OpenCall:
+    """A guarded call that lasts until its stream does; whatever happens first ends it, once.
+
+    Everything runs in a context of its own: nothing is current in the program between two chunks.
+
+    Args:
+        guard: Whose call it is; None for one that somebody else ends.
+        call: The call.
+        context: In which it began.
+        described: Who notes what the stream says.
+    """
+
+    def __init__(self, guard: Guard | None, call: Call, context: Context, described: Described) -> None:
+        self._guard, self._call, self._context, self._described = guard, call, context, described
+        self._over = False
+        self.stepping = False  # the client is at work on the next chunk
+        self.watched = False  # somebody reads chunks
+
+    def chunk(self, chunk: Any) -> None:
+        if not self._over:
+            self._described.chunk(chunk)
+
+    def ended(self) -> None:
+        """The stream came to its end, or what came was no stream of chunks."""
+        if self._finish(whole=True) and self._guard is not None:
+            try:
+                self._context.run(self._guard.ended, self._call, None)
+            except Useless:
+                return  # the program has it already, and may make of it what it wants
+
+    def failed(self, error: BaseException) -> None:
+        """It broke.
+
+        Raises:
+            Exception: One that stands for the error, when a command or a deadline ended the call.
+        """
+        if self._finish(whole=False) and self._guard is not None:
+            self._context.run(self._guard.failed, self._call, error)
+
+    def closed(self) -> None:
+        """The program closed what the stream comes from, or let go of it."""
+        if self.stepping:
+            return  # the client closes it itself at the end
+        if not self.watched:
+            return self.ended()  # read by other means than chunks
+        self.failed(GeneratorExit())
+
+    def _finish(self, *, whole: bool) -> bool:
+        if self._over:
+            return False
+        self._over = True
+        if self.watched:
+            self._described.streamed(whole=whole)
+        return True
+
+
+class _Watched:
+    """Stands for a client's iterator; what else one may ask of that, it answers itself."""
+
+    def __init__(self, inner: Any, open_call: OpenCall) -> None:
+        self._inner, self._open = inner, open_call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def __del__(self) -> None:
+        try:
+            self._open.closed()
+        except Exception as error:  # at the end of the process anything may be gone
+            log.debug("the end of a stream was lost: %r", error)
+
+    def _step_failed(self, error: BaseException) -> None:
+        self._open.stepping = False
+        self._open.failed(error)
+
+
+class WatchedIterator(_Watched):
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self._open.stepping = True
+        try:
+            chunk = next(self._inner)
+        except StopIteration:
+            self._open.stepping = False
+            self._open.ended()
+            raise
+        except BaseException as error:
+            self._step_failed(error)
+            raise
+        self._open.stepping = False
+        self._open.chunk(chunk)
+        return chunk
+
+
+class WatchedAsyncIterator(_Watched):
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        self._open.stepping = True
+        try:
+            chunk = await self._inner.__anext__()
+        except StopAsyncIteration:
+            self._open.stepping = False
+            self._open.ended()
+            raise
+        except BaseException as error:
+            self._step_failed(error)
+            raise
+        self._open.stepping = False
+        self._open.chunk(chunk)
+        return chunk
+
+
+def watch(result: Any, open_call: OpenCall) -> None:
+    """Watch what a client returned for a streaming request: a stream, or a raw response that gives one."""
+    try:
+        if hasattr(result, "_iterator") and hasattr(result, "response"):
+            _watch_stream(result, open_call)
+        elif hasattr(result, "parse") and hasattr(result, "http_response"):
+            _watch_raw(result, open_call)
+        else:
+            dropped.add("unknown stream")
+            open_call.ended()
+    except Exception as error:
+        dropped.add("instrument")
+        log.debug("a stream is not watched: %r", error)
+        open_call.ended()
+
+
+def _watch_stream(stream: Any, open_call: OpenCall) -> None:
+    if open_call.watched:
+        return
+    inner = stream._iterator
+    watched = WatchedAsyncIterator if hasattr(inner, "__anext__") else WatchedIterator
+    stream._iterator = watched(inner, open_call)
+    open_call.watched = True
+    _on_close(stream.response, open_call)
+
+
+def _watch_raw(raw: Any, open_call: OpenCall) -> None:
+    """A raw response: it becomes a stream when the program parses it, or never does."""
+    _replace(raw, "parse", lambda parsed: _watch_parsed(parsed, open_call))
+    _on_close(raw.http_response, open_call)
+    weakref.finalize(raw, _forgotten, open_call).atexit = False
+
+
+def _watch_parsed(parsed: Any, open_call: OpenCall) -> None:
+    if hasattr(parsed, "_iterator") and hasattr(parsed, "response"):
+        _watch_stream(parsed, open_call)
+
+
+def _forgotten(open_call: OpenCall) -> None:
+    if not open_call.watched:
+        open_call.ended()
+
+
+def _on_close(response: Any, open_call: OpenCall) -> None:
+    for name in ("close", "aclose"):
+        if hasattr(response, name):
+            _replace(response, name, lambda _: open_call.closed())
+
+
+def _replace(owner: Any, name: str, then: Callable[[Any], None]) -> None:
+    """Call `then` with what a method of this one object gives the first time, sync or async; then it is as it was."""
+    original = getattr(owner, name)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        for replaced in ("close", "aclose", "parse"):
+            owner.__dict__.pop(replaced, None)
+        given = original(*args, **kwargs)
+        if hasattr(given, "__await__"):
+            return awaited(given)
+        then(given)
+        return given
+
+    async def awaited(given: Any) -> Any:
+        result = await given
+        then(result)
+        return result
+
+    setattr(owner, name, called)
