@@ -91,6 +91,8 @@ class Attempts:
         self.retry_budget = retry_budget
         self.counts: defaultdict[str, int] = defaultdict(int)
         self._gate, self._check, self.clock = gate, check, clock
+        self._circuit = gate.circuit
+        self._most: float = INF if gate.max_concurrent is None else gate.max_concurrent
         self._lock = threading.Lock()
         self._calls: dict[Call, None] = {}  # in flight, oldest first
         self._told: set[str] = set()  # whose faults the log has heard of
@@ -139,25 +141,25 @@ class Attempts:
             call = self._asked(task, probe, outer, now)
         else:  # as nearly always
             call = Call(self, admission, now, task)
-            calls, limit = self._calls, self._gate.max_concurrent
+            calls = self._calls
             calls[call] = None
-            if limit is not None and len(calls) > limit:
-                self._squeeze(call, limit, outer)
+            if len(calls) > self._most:
+                self._squeeze(call, outer)
             if self.deadline_s is not None:
-                call.own_deadline_s = call.timeout_s = self.deadline_s
+                call.timeout_s = call.own_deadline_s = self.deadline_s
                 call.ends_at = time.monotonic() + self.deadline_s
         if runtime.tracer is not None:
             call.start_span(runtime.tracer, self.name, self._about(call, outer))
         call.token = frame.set(call)
         return call
 
-    def _squeeze(self, call: Call, limit: int, outer: Frame | None) -> None:
+    def _squeeze(self, call: Call, outer: Frame | None) -> None:
         """Keep a call that made it one too many only if there is room now.
 
         Whoever finds too many waits here, and leaves one after the other: the last ones find room again.
         """
         with self._lock:
-            if len(self._calls) <= limit:
+            if len(self._calls) <= self._most:
                 return
             self._calls.pop(call, None)
         self._refuse(Refusal(REFUSED_BY_BULKHEAD), outer)
@@ -172,8 +174,7 @@ class Attempts:
             if isinstance(answer, Admission):
                 call = Call(self, answer, now, task)
                 self._calls[call] = None
-                limit = self._gate.max_concurrent
-                if limit is not None and len(self._calls) > limit:  # one came in who asks nobody
+                if len(self._calls) > self._most:  # one came in who asks nobody
                     del self._calls[call]
                     self._gate.leave(answer, SAYS_NOTHING, now)
                     answer = Refusal(REFUSED_BY_BULKHEAD)
@@ -192,11 +193,12 @@ class Attempts:
         return class_of(said or self.criticality or runtime.criticality)
 
     def _admit(self, now: float, left: float, criticality: str, probe: bool | None) -> Admission | Refusal:
-        gate, limit = self._gate, self._gate.max_concurrent
+        gate = self._gate
         if criticality:
             gate.see(criticality)
         admission = gate.admits
         if admission is not None and left > 0:
+            limit = gate.max_concurrent
             if limit is None or len(self._calls) < room_for(criticality, limit):
                 return admission
             return Refusal(REFUSED_BY_BULKHEAD)
@@ -260,6 +262,14 @@ class Attempts:
         """
         if self._check is not None and call.useless_as is None:
             call.useless_as = self._checked(result)
+        if call.useless_as is None and call.timeout_s is None and call.interrupted is None:  # as nearly always
+            now, circuit, budget = self.clock(), self._circuit, self.retry_budget
+            quick = circuit.calm and self._gate.admits is call.admission and now - call.started <= circuit.slow_s
+            if quick and budget.tokens == budget.FULL and runtime.recorder is None:
+                if self._calls.pop(call, call) is None:  # a fork may have emptied it
+                    circuit.heard_at = now
+                self.counts["worked"] += 1
+                return call.leave(None)
         self.left(call)
         if call.useless_as is not None:
             raise Useless(result, call.useless_as)
@@ -323,13 +333,12 @@ class Attempts:
         now, budget = self.clock(), self.retry_budget
         seconds = now - call.started
         if self._calls.pop(call, call) is None:  # a fork may have emptied it
-            gate = self._gate
-            circuit, admission = gate.circuit, call.admission
-            if verdict is WORKED and circuit.calm and gate.admits is admission and seconds <= circuit.slow_s:
-                circuit.heard_good(now)  # as nearly always
+            gate, circuit = self._gate, self._circuit
+            if verdict is WORKED and circuit.calm and gate.admits is call.admission and seconds <= circuit.slow_s:
+                circuit.heard_at = now
             else:
                 with self._lock:
-                    gate.leave(admission, verdict, now, seconds)
+                    gate.leave(call.admission, verdict, now, seconds)
             if verdict is FAILED:
                 budget.failed()
             elif verdict is WORKED and budget.tokens < budget.FULL:

@@ -8,7 +8,6 @@
 All is decided in `policy`; the shells here only make the calls.
 """
 
-import asyncio
 import functools
 import inspect
 import random
@@ -37,6 +36,7 @@ from paramedic.sharing import retry_budgets
 from paramedic.streams import guarded as guarded_stream
 from paramedic.streams import guarded_sync as guarded_stream_sync
 from paramedic.streams import rules
+from paramedic.tasks import running_loop, task_of
 from paramedic.waits import waits
 
 P = ParamSpec("P")
@@ -133,24 +133,15 @@ class Guard(Obeying):
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Guard a function, sync or async, or an (async) generator function; its signature stays."""
-        if inspect.isasyncgenfunction(fn) or inspect.isgeneratorfunction(fn):
-            wrap = guarded_stream if inspect.isasyncgenfunction(fn) else guarded_stream_sync
-            guarded = wrap(self, fn)
+        if inspect.isasyncgenfunction(fn):
+            guarded = guarded_stream(self, fn)
+        elif inspect.isgeneratorfunction(fn):
+            guarded = guarded_stream_sync(self, fn)
         elif inspect.iscoroutinefunction(fn):
-
-            @functools.wraps(fn)
-            async def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return await self._answer(fn, args, kwargs)
-
+            guarded = functools.wraps(fn)(self._guarded(fn))
         else:
-            for fallback in self.fallbacks:
-                if fallback.is_async:
-                    raise TypeError(f"guard {self.name!r}: {_called(fn)} is sync and cannot await {fallback.name}")
-
-            @functools.wraps(fn)
-            def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-                return self._answer_sync(fn, args, kwargs)
-
+            self._check_sync(_called(fn))
+            guarded = functools.wraps(fn)(self._guarded_sync(fn))
         guarded.__guard__ = self  # type: ignore[attr-defined]
         return cast(Callable[P, R], guarded)
 
@@ -161,11 +152,11 @@ class Guard(Obeying):
             Refused: The call was not made, and no fallback helped.
             Exception: What the function raised, when no fallback helped.
         """
-        return cast(R, await self._answer(fn, args, kwargs))
+        return cast(R, await self._guarded(fn)(*args, **kwargs))
 
     def run_sync(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function; otherwise as `run`. It cannot be interrupted: see `deadline_s`."""
-        return cast(R, self._answer_sync(fn, args, kwargs))
+        return cast(R, self._guarded_sync(fn)(*args, **kwargs))
 
     def call(self) -> CallBlock:
         """Guard a block of code: ``with guard.call() as call:``, or ``async with``, which can be interrupted.
@@ -201,11 +192,11 @@ class Guard(Obeying):
         """The guard of a decorated function."""
         return cast(Guard, fn.__guard__)  # type: ignore[attr-defined]
 
-    # The two shells
+    # The shells: of one attempt, and of a logical call. Each makes the call; begin, ended and failed decide.
 
     async def attempt(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any, probe: bool | None = None) -> R:
         """One call without retries and fallbacks; `Useless` stands for an answer that helps nobody."""
-        call = self.begin(asyncio.current_task(), probe)
+        call = self.begin(task_of(running_loop()), probe)
         if call.timeout_s is not None:
             call.end_in(call.timeout_s)
         try:
@@ -227,23 +218,52 @@ class Guard(Obeying):
         self.ended(call, result)
         return result
 
-    async def _answer(self, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any) -> Any:
-        with self.keyed(args, kwargs):
+    def _guarded(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        if self._make_key is not None:
+            return self._keyed(fn)
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
             since = marks.count
             try:
-                return await self.attempt(fn, args, kwargs)
+                call = self.begin(task_of(running_loop()))  # as `attempt`, without the cost of another coroutine
+                if call.timeout_s is not None:
+                    call.end_in(call.timeout_s)
+                try:
+                    result = await fn(*args, **kwargs)
+                except BaseException as error:
+                    self.failed(call, error)
+                    raise
+                self.ended(call, result)
+                return result
             except Exception as error:
                 failure = error
             return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
 
-    def _answer_sync(self, fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        with self.keyed(args, kwargs):
-            since = marks.count
-            try:
-                return self.attempt_sync(fn, args, kwargs)
-            except Exception as error:
-                failure = error
-            return self._recover_sync(Recovering.of(self, since), failure, fn, args, kwargs)
+        return guarded
+
+    def _keyed(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self.keyed(args, kwargs):
+                since = marks.count
+                try:
+                    return await self.attempt(fn, args, kwargs)
+                except Exception as error:
+                    failure = error
+                return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
+
+        return guarded
+
+    def _guarded_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self.keyed(args, kwargs):
+                since = marks.count
+                try:
+                    return self.attempt_sync(fn, args, kwargs)
+                except Exception as error:
+                    failure = error
+                return self._recover_sync(Recovering.of(self, since), failure, fn, args, kwargs)
+
+        return guarded
 
     async def _recover(
         self, recovering: Recovering, failure: Exception, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any
@@ -287,6 +307,11 @@ class Guard(Obeying):
         except Exception as error:
             self.fault("idempotency key", "guard %r: its idempotency_key fails with %r; calls go without one", error)
             return _NO_KEY
+
+    def _check_sync(self, called: str) -> None:
+        for fallback in self.fallbacks:
+            if fallback.is_async:
+                raise TypeError(f"guard {self.name!r}: {called} is sync and cannot await {fallback.name}")
 
 
 def _called(fn: Callable[..., Any]) -> str:

@@ -66,6 +66,13 @@ class Obeying(Attempts):
         with self._lock:
             self._gate.drop(command_id, self.clock())
 
+    def renew(self) -> None:
+        """As it was made, but for the calls in flight: between tests."""
+        with self._lock:
+            self._gate.renew()
+            self.counts.clear()
+            self.retry_budget.tokens = self.retry_budget.FULL
+
     def _let_go(self, call: Call, in_s: float) -> None:
         if call.task is None or call.admission.probe:
             return

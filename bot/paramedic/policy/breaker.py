@@ -109,6 +109,7 @@ class Circuit:
         era: Grows with every change of state and every round, so that late verdicts are known as such.
         closed_at: When it last closed after having been open; None when it never was.
         calm: Whether one more good and quick call would change nothing but `heard_at`.
+        heard_at: When the last verdict came.
         slow_s: Seconds from which a call is slow; infinity when none is.
     """
 
@@ -120,6 +121,7 @@ class Circuit:
         "calm",
         "closed_at",
         "era",
+        "heard_at",
         "row",
         "settings",
         "slow_s",
@@ -135,6 +137,7 @@ class Circuit:
         self.slow_s = INF if settings.slow_s is None else settings.slow_s
         self.era = 0
         self.closed_at: float | None = None
+        self.heard_at = 0.0
         self.reset()
 
     def reset(self, now: float | None = None) -> None:
@@ -176,11 +179,10 @@ class Circuit:
         elif verdict is not SAYS_NOTHING:
             self._hear(verdict is FAILED, seconds > self.slow_s, now)
 
-    def heard_good(self, now: float) -> None:
-        """As `leave` with a good and quick call of this era, while `calm`."""
-        self._window.heard_at = now
-
     def _hear(self, failed: bool, slow: bool, now: float) -> None:
+        if now - self.heard_at > self._window.forgets_s:
+            self._window.clear()
+        self.heard_at = now
         self.row = self.row + 1 if failed else 0
         if self._watches:
             self._window.add(failed, slow, now)

@@ -214,3 +214,11 @@ class Gate:
     def forget_calls(self) -> None:
         """After a fork: the calls in flight belong to the parent."""
         self._probes = Probes()
+
+    def renew(self) -> None:
+        """As it was made: nobody has said anything, and nothing was seen."""
+        self._standing, self._probes, self._mix = Standing(), Probes(), Mix()
+        self.effects = self.reopened_at = self._forced = None
+        self.circuit.reset()
+        self.circuit.closed_at = None
+        self._note()

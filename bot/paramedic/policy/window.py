@@ -19,23 +19,20 @@ class CountWindow:
         count: Verdicts in the window.
         failed: How many of them were failures.
         slow: How many were slow, failed or not.
-        heard_at: Moment of the newest.
     """
 
-    __slots__ = ("_next", "_ring", "count", "failed", "heard_at", "slow")
+    __slots__ = ("_next", "_ring", "count", "failed", "slow")
+
+    forgets_s = FORGET_S
 
     def __init__(self, size: int) -> None:
         self._ring = bytearray(size)
-        self.heard_at = 0.0
         self.clear()
 
     def clear(self) -> None:
         self._next = self.count = self.failed = self.slow = 0
 
     def add(self, failed: bool, slow: bool, now: float) -> None:
-        if self.count and now - self.heard_at > FORGET_S:
-            self.clear()
-        self.heard_at = now
         ring, at = self._ring, self._next
         if self.count == len(ring):
             self.failed -= ring[at] & FAILURE
@@ -49,20 +46,20 @@ class CountWindow:
 
     @property
     def unmoved_by_good(self) -> bool:
-        """Whether one more good verdict would change nothing but `heard_at`."""
+        """Whether one more good verdict would change nothing."""
         return not self.failed and not self.slow and self.count == len(self._ring)
 
 
 class TimeWindow:
     """The verdicts of the last `seconds`, in ten slices; the attributes are those of `CountWindow`."""
 
-    __slots__ = ("_slices", "_width_s", "count", "failed", "heard_at", "slow")
+    __slots__ = ("_slices", "_width_s", "count", "failed", "slow")
 
+    forgets_s = float("inf")  # its slices go by themselves
     unmoved_by_good = False
 
     def __init__(self, seconds: float) -> None:
         self._width_s = seconds / SLICES
-        self.heard_at = 0.0
         self.clear()
 
     def clear(self) -> None:
@@ -70,7 +67,6 @@ class TimeWindow:
         self.count = self.failed = self.slow = 0
 
     def add(self, failed: bool, slow: bool, now: float) -> None:
-        self.heard_at = now
         number = int(now // self._width_s)
         if number not in self._slices:
             self._begin(number)
