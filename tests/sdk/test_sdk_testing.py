@@ -6,9 +6,12 @@ import time
 
 import pytest
 
-from paramedic import CommandRefused, Guard, Shed
+from paramedic import BulkheadFull, CommandRefused, Guard, Shed
 from paramedic.contract.command import AckState
-from paramedic.testing import Clock, FaultInjector, StatusError, commands
+from paramedic.policy.breaker import Breaker
+from paramedic.policy.retry import Retry
+from paramedic.testing import Clock, FaultInjector, MemorySink, StatusError, commands, fresh_guards, no_wait
+from paramedic.waits import waits
 
 
 async def tell(count: int = 4):
@@ -280,3 +283,85 @@ def test_a_command_that_cannot_be_obeyed_says_why(clock, kind, target, parameter
 def test_a_kind_that_does_not_exist_is_a_mistake_of_the_test():
     with commands() as platform, pytest.raises(ValueError, match="explode"):
         platform.send("explode", guard="llm")
+
+
+def test_a_sink_keeps_what_guards_send_while_it_is_entered(clock):
+    guard = Guard("llm", peer="aurora", clock=clock)
+    guard.run_sync(reply_sync)
+    with MemorySink() as sink:
+        guard.run_sync(reply_sync)
+        assert [span.name for span in sink.spans] == ["llm"]
+        ((about, count),) = sink.metrics["paramedic.calls"]
+        assert (about["service.peer.name"], about["paramedic.decision"], count) == ("aurora", "worked", 1)
+        (point,) = sink.histograms["paramedic.call.duration"]
+        assert point.count == 1
+    guard.run_sync(reply_sync)
+    assert len(sink.spans) == 1
+
+
+def test_a_sink_inside_another_gives_back_what_was_there():
+    guard = Guard("llm")
+    with MemorySink() as outer:
+        with MemorySink() as inner:
+            guard.run_sync(reply_sync)
+        guard.run_sync(reply_sync)
+    assert (len(outer.spans), len(inner.spans)) == (1, 1)
+
+
+def test_a_sink_that_is_cleared_has_seen_nothing():
+    with MemorySink() as sink:
+        Guard("llm").run_sync(reply_sync)
+        sink.clear()
+        assert (sink.spans, sink.events, sink.metrics.get("paramedic.calls")) == ([], [], None)
+
+
+def test_without_waiting_a_retry_tells_how_long_it_would_have_waited(faults):
+    faults.limit_rate(20, times=2)
+    guard = Guard("llm", retry=Retry(attempts=3, base_s=1.0), draw=lambda: 0.5)
+    with no_wait() as waited:
+        answer = guard.run_sync(faults.wrap(reply_sync))
+    assert answer == "answer"
+    assert waited == [20.5, 21.0]
+
+
+def test_without_waiting_async_retries_do_not_wait_either(faults):
+    faults.fail(ConnectionError, times=1)
+    guard = Guard("llm", retry=2, draw=lambda: 0.5)
+    with no_wait() as waited:
+        assert asyncio.run(guard.run(faults.wrap(reply))) == "answer"
+    assert waited == [0.1]
+
+
+def test_after_the_block_retries_wait_again():
+    before = (waits.sleep, waits.asleep)
+    with no_wait():
+        assert waits.sleep is not before[0]
+    assert (waits.sleep, waits.asleep) == before
+
+
+def test_fresh_guards_have_no_past(clock):
+    faults = FaultInjector()
+    faults.fail(ConnectionError)
+    guard = Guard("llm", clock=clock, breaker=Breaker(in_a_row=1), retry=2)
+    with pytest.raises(ConnectionError):
+        guard.run_sync(faults.wrap(reply_sync))
+    while guard.retry_budget.allows:
+        guard.retry_budget.failed()
+    with commands(clock) as platform:
+        platform.send("trip_breaker", guard="llm")
+        guard.force("closed")
+        fresh_guards()
+        assert guard.available
+        assert guard.run_sync(reply_sync) == "answer"
+        assert dict(guard.counts) == {"worked": 1}
+        assert guard.retry_budget.allows
+
+
+def test_fresh_guards_keep_their_calls_in_flight():
+    guard = Guard("llm", max_concurrent=1)
+    with guard.call():
+        fresh_guards()
+        with pytest.raises(BulkheadFull):
+            guard.run_sync(reply_sync)
+    assert guard.in_flight()[0] == 0
+    assert guard.run_sync(reply_sync) == "answer"

@@ -2,7 +2,18 @@
 
 from paramedic.testing.clock import Clock
 from paramedic.testing.faults import FaultInjector, StatusError
+from paramedic.testing.fresh import fresh_guards
 from paramedic.testing.platform import FakePlatform, commands
 from paramedic.testing.sink import MemorySink
+from paramedic.testing.waiting import no_wait
 
-__all__ = ["Clock", "FakePlatform", "FaultInjector", "MemorySink", "StatusError", "commands"]
+__all__ = [
+    "Clock",
+    "FakePlatform",
+    "FaultInjector",
+    "MemorySink",
+    "StatusError",
+    "commands",
+    "fresh_guards",
+    "no_wait",
+]

@@ -7,12 +7,12 @@ assert sink.histograms["paramedic.call.duration"][0].count == 1
 assert sink.events[0].name == "gen_ai.evaluation.result"
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric, Sum
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -59,6 +59,7 @@ class MemorySink:
         self._tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self._reader = InMemoryMetricReader()
         self.events: list[Event] = []
+        self._counted: dict[object, float] = {}  # by others, before this sink
         self._recorder = Recorder(exceptions=Exceptions(self))
         meter = MeterProvider([self._reader], shutdown_on_exit=False).get_meter("paramedic")
         add_gauges(meter)
@@ -71,19 +72,35 @@ class MemorySink:
 
     @property
     def metrics(self) -> dict[str, list[tuple[dict[str, Any], float]]]:
-        """What the gauges and counters show now: by name, the attributes and value of each point."""
-        data = self._reader.get_metrics_data()
+        """What the gauges show now, and what the counters counted since the sink was entered or cleared.
+
+        By name, the attributes and value of each point.
+        """
         found: dict[str, list[tuple[dict[str, Any], float]]] = {}
-        for resource in data.resource_metrics if data else ():
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    points = [(dict(p.attributes or {}), getattr(p, "value", 0.0)) for p in metric.data.data_points]
-                    found.setdefault(metric.name, []).extend(points)
+        for metric in self._observed():
+            for point in metric.data.data_points:
+                value = getattr(point, "value", 0.0) - self._counted.get(_key(metric, point), 0.0)
+                if value or not isinstance(metric.data, Sum):
+                    found.setdefault(metric.name, []).append((dict(point.attributes or {}), value))
         for instrument, series in self._recorder.seen():
             if instrument.counts:
                 totals = [(about, total) for about, total in series.items() if not isinstance(total, Histogram)]
                 found[instrument.name] = [(dict(about), total) for about, total in totals]
         return found
+
+    def _observed(self) -> Iterator[Metric]:
+        data = self._reader.get_metrics_data()
+        for resource in data.resource_metrics if data else ():
+            for scope in resource.scope_metrics:
+                yield from scope.metrics
+
+    def _count_from_here(self) -> None:
+        self._counted = {
+            _key(metric, point): point.value
+            for metric in self._observed()
+            if isinstance(metric.data, Sum)
+            for point in metric.data.data_points
+        }
 
     @property
     def histograms(self) -> dict[str, list[Point]]:
@@ -105,12 +122,14 @@ class MemorySink:
         self.events.append(Event(name, dict(attributes), severity, body))
 
     def clear(self) -> None:
-        """Forget the spans, histograms and events so far."""
+        """Forget the spans, counts, histograms and events so far."""
+        self._count_from_here()
         self._exporter.clear()
         self._recorder.clear()
         self.events.clear()
 
     def __enter__(self) -> "MemorySink":
+        self._count_from_here()
         self._before = (runtime.tracer, runtime.recorder, runtime.events)
         runtime.tracer, runtime.recorder, runtime.events = (
             self._tracers.get_tracer("paramedic"),
@@ -121,3 +140,7 @@ class MemorySink:
 
     def __exit__(self, *_: object) -> None:
         runtime.tracer, runtime.recorder, runtime.events = self._before
+
+
+def _key(metric: Metric, point: Any) -> object:
+    return metric.name, frozenset((point.attributes or {}).items())
