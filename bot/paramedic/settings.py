@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from paramedic.contract.credentials import Platform, find_platform
+from paramedic.policy.shedding import check_criticality
 
 log = logging.getLogger("paramedic")
 
@@ -25,6 +26,7 @@ class Settings:
     service: str
     version: str
     zone: str
+    criticality: str  # class of its calls when nobody says otherwise; empty when it has none
     platform: Platform | None
     disabled: bool  # OTEL_SDK_DISABLED: no telemetry
     protocol: str  # HTTP or GRPC
@@ -58,6 +60,7 @@ def read_settings(service: str | None, version: str | None, zone: str | None, en
         service=service,
         version=version or told.get("service.version", ""),
         zone=zone or told.get("cloud.availability_zone", ""),
+        criticality=_criticality(told.get("service.criticality", "")),
         platform=platform,
         disabled=env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         protocol=protocol,
@@ -74,6 +77,14 @@ def read_settings(service: str | None, version: str | None, zone: str | None, en
         exception_messages=_switch("PARAMEDIC_EXCEPTION_MESSAGES", False, env),
         opt_in=env.get("OTEL_SEMCONV_STABILITY_OPT_IN", ""),
     )
+
+
+def _criticality(told: str) -> str:
+    try:
+        return check_criticality("the service, service.criticality of OTEL_RESOURCE_ATTRIBUTES,", told)
+    except ValueError as error:
+        log.warning("%s; it is ignored", error)
+        return ""
 
 
 def _platform(service: str, env: Mapping[str, str]) -> Platform | None:

@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from paramedic.settings import Settings, read_settings
 from paramedic.telemetry.runtime import dropped, runtime
 
 if TYPE_CHECKING:
     from paramedic.commands.client import CommandClient
+    from paramedic.settings import Settings
     from paramedic.telemetry.setup import Telemetry
 
 log = logging.getLogger("paramedic")
@@ -60,7 +60,10 @@ def init(
             log.warning("paramedic.init() was called again; the first call stands")
             return
         _started.on = True
+        from paramedic.settings import read_settings  # what only `init` needs is not imported before
+
         settings = read_settings(service, version, zone, os.environ)
+        runtime.criticality = settings.criticality
         _start_telemetry(settings, redact)
         _start_commands(settings)
         atexit.register(shutdown)
@@ -71,7 +74,7 @@ def shutdown(within_s: float = SHUTDOWN_S) -> None:
     with _started.lock:
         if not _started.on:
             return
-        _started.on = False
+        _started.on, runtime.criticality = False, ""
         atexit.unregister(shutdown)
         if _started.commands is not None:
             _started.commands.stop()
@@ -88,7 +91,7 @@ def _check_patterns(redact: Sequence[str]) -> None:
         Private(redact)
 
 
-def _start_telemetry(settings: Settings, redact: Sequence[str]) -> None:
+def _start_telemetry(settings: "Settings", redact: Sequence[str]) -> None:
     if settings.disabled:
         return
     try:
@@ -100,7 +103,7 @@ def _start_telemetry(settings: Settings, redact: Sequence[str]) -> None:
         log.warning("telemetry is off: %s; check the OTEL_* variables", error)
 
 
-def _start_commands(settings: Settings) -> None:
+def _start_commands(settings: "Settings") -> None:
     if settings.platform is None:
         log.info("no platform is configured; the guards of %s work alone", settings.service)
         return

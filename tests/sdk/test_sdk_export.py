@@ -92,7 +92,14 @@ def test_spans_and_gauges_arrive_with_their_attributes(start, collector):
     in_flight = {p[2]["paramedic.guard"]: p[1] for p in collector.points if p[0] == "paramedic.calls.in_flight"}
     assert in_flight == {"llm": 0, "orders": 1}
     assert {p[3]["service.instance.id"] for p in collector.points} == {resource["service.instance.id"]}
-    assert {p[0] for p in collector.points} >= {"paramedic.calls.oldest", "paramedic.breaker.state"}
+    assert {p[0] for p in collector.points} >= {
+        "paramedic.calls.oldest",
+        "paramedic.breaker.state",
+        "paramedic.retry_budget",
+        "paramedic.dropped",
+    }
+    budgets = {p[2]["service.peer.name"]: p[1] for p in collector.points if p[0] == "paramedic.retry_budget"}
+    assert budgets == {"aurora": 10.0, "orders": 10.0}
     assert collector.headers[0]["x-team"] == "blue"
     code, _, log = finish(process)
     assert (code, log) == (0, "paramedic INFO no platform is configured; the guards of support-bot work alone\n")

@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality
 
 from paramedic.telemetry.genai import names_of
 from paramedic.telemetry.recorder import FOLD_EACH, Recorder
-from paramedic.telemetry.runtime import dropped
+from paramedic.telemetry.runtime import Dropped, dropped
 from paramedic.telemetry.tables import FORGOTTEN_AFTER_S, MOST_SERIES, Instrument, Tables
 from paramedic.testing import Clock
 
@@ -209,6 +209,20 @@ def test_no_call_is_lost_or_counted_twice_while_threads_record_and_one_exports()
             guard = point.attributes["paramedic.guard"]
             totals[guard] = totals.get(guard, 0) + point.count
     assert totals == {"llm.0": each * 3, "llm.1": each * 3}
+
+
+def test_nothing_that_was_dropped_is_forgotten_while_threads_drop():
+    counted, switches_each_s = Dropped(), sys.getswitchinterval()
+    threads = [threading.Thread(target=lambda: [counted.add("spans") for _ in range(3000)]) for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(switches_each_s)
+    assert counted.counts == {"spans": 12_000}
 
 
 def test_between_two_exports_memory_is_bounded():

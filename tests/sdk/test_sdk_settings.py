@@ -53,6 +53,14 @@ def test_an_endpoint_of_one_signal_is_for_that_signal(read, signal):
     assert settings.address == "http://a:1/v1/x"
 
 
+def test_the_resource_says_how_critical_the_service_is(read, caplog):
+    assert read(OTEL_RESOURCE_ATTRIBUTES="service.criticality=low").criticality == "low"
+    assert read().criticality == ""
+    assert caplog.text == ""
+    assert read(OTEL_RESOURCE_ATTRIBUTES="service.criticality=urgent").criticality == ""
+    assert "must be one of critical, high, medium, low, got 'urgent'; it is ignored" in caplog.text
+
+
 def test_events_can_be_switched_off_alone(read):
     settings = read(OTEL_EXPORTER_OTLP_ENDPOINT="http://a:1", OTEL_LOGS_EXPORTER="none")
     assert (settings.spans_to, settings.metrics_to, settings.events_to) == ("otlp", "otlp", "none")

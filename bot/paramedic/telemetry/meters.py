@@ -1,6 +1,7 @@
 """What guards show each second, and what they have counted each five: read when asked, not written per call.
 
-each second: calls in flight, age of the oldest, state of the breaker   (a hang is seen before it ends)
+each second: calls in flight, age of the oldest, state of the breaker, budgets of retries
+             (a hang is seen before it ends)
 each 5 s:    calls by decision, telemetry and commands that were dropped
 """
 
@@ -17,8 +18,10 @@ from paramedic.contract.attributes import (
     OLDEST_S,
     PEER,
     PEER_ZONE,
+    RETRY_BUDGET,
 )
 from paramedic.registry import Key, registry
+from paramedic.sharing import retry_budgets
 from paramedic.telemetry.runtime import dropped
 
 CALLS = "paramedic.calls"
@@ -29,6 +32,7 @@ def add_gauges(meter: Meter) -> None:
     meter.create_observable_gauge(IN_FLIGHT, [_in_flight], "{call}", "calls begun and not ended")
     meter.create_observable_gauge(OLDEST_S, [_oldest], "s", "age of the oldest call in flight")
     meter.create_observable_gauge(BREAKER_STATE, [_breaker], "", "0 closed, 1 half open, 2 open, 3 open by command")
+    meter.create_observable_gauge(RETRY_BUDGET, [_retry_budgets], "{token}", "what is left for retries of a peer")
 
 
 def add_counters(meter: Meter) -> None:
@@ -56,6 +60,10 @@ def _breaker(_: CallbackOptions) -> Iterable[Observation]:
     for guard in registry.guards():
         states[guard.key] = max(states.get(guard.key, 0), int(guard.state))
     return [Observation(state, _about(key)) for key, state in states.items()]
+
+
+def _retry_budgets(_: CallbackOptions) -> Iterable[Observation]:
+    return [Observation(tokens, {PEER: peer}) for peer, tokens in retry_budgets.left().items()]
 
 
 def _calls(_: CallbackOptions) -> Iterable[Observation]:

@@ -5,6 +5,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -80,16 +81,22 @@ class Runtime:
 
 
 class Dropped:
-    """Counts what of ours failed and was dropped, by what it was."""
+    """Counts what of ours failed and was dropped, by what it was. Safe to share between threads."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def add(self, what: str, count: int = 1) -> None:
-        self.counts[what] = self.counts.get(what, 0) + count
+        with self._lock:
+            self.counts[what] = self.counts.get(what, 0) + count
+
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
 
 
 runtime = Runtime()
 dropped = Dropped()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=runtime._after_fork)
+    os.register_at_fork(after_in_child=dropped._after_fork)
