@@ -26,6 +26,7 @@ class Backend:
         reached: Calls that arrived.
         at: When each arrived.
         inside: Calls that are in it now, and `most` at once.
+        fails_of_five: While it has an error: how many of five calls get it.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class Backend:
         self.at: list[float] = []
         self.error: Exception | None = None
         self.errors_left = -1  # after so many it is well again; below 0 never
+        self.fails_of_five = 5
         self.takes_s = 0.0
         self.hangs = False
         self.company = 0  # waits, for a while, until so many are inside
@@ -75,7 +77,7 @@ class Backend:
         self.most = max(self.most, self.inside)
 
     def _fails(self) -> None:
-        if self.error is not None and self.errors_left != 0:
+        if self.error is not None and self.errors_left != 0 and self.reached % 5 < self.fails_of_five:
             self.errors_left -= 1
             raise self.error
 

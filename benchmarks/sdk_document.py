@@ -16,7 +16,7 @@ column again on every `make test`.
 
 - Each library is used as its own documentation tells, with the options that fit best, in a process of its own:
   `benchmarks/sdk_ours.py`, `sdk_peers_*.py` and `sdk_litellm.py` are all there is to it.
-- A library that has nothing for a scenario is not wrong there: the table says –.
+- "yes" is right, "**no**" is wrong; a library that has nothing for a scenario is not wrong there: –.
 - LiteLLM's Router guards requests, not functions: it talks to a provider on a local port that misbehaves in the
   same way.
 - logfire and traceloop record calls and do not guard them; [benchmarks](benchmarks.md) has what they cost.

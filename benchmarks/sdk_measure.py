@@ -110,7 +110,7 @@ def rows(cases: Sequence[Case], measured: Measured, *, ours_again: bool = False)
         if case.chunks or case.name == case.base:
             continue
         found.append(row(case.name, "of an OpenTelemetry span", _ratio(each, measured[SPAN]), "ratio", case.peer))
-        if case.peer and GUARD in measured:
+        if ours_again and GUARD in measured:
             found.append(row(case.name, f"of our {GUARD}", _ratio(each, measured[GUARD]), "ratio", True))
     return found
 

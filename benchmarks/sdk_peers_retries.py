@@ -10,7 +10,10 @@ from sdk_libraries import Ask, Library, Stream, retry_after_of
 
 class Tenacity(Library):
     name, package = "tenacity", "tenacity"
-    note: ClassVar = {"retry_after": "with its `wait_exception` and a function that the team writes"}
+    note: ClassVar = {
+        "hang": "`stop_after_delay` bounds retries, not a call",
+        "retry_after": "with its `wait_exception` and a function that the team writes",
+    }
 
     def retrying(self, ask: Ask, *, attempts: int, base_s: float) -> Ask:
         return self._made(ask, attempts, tenacity.wait_random_exponential(multiplier=base_s, max=1))
@@ -48,7 +51,10 @@ class Tenacity(Library):
 
 class Stamina(Library):
     name, package = "stamina", "stamina"
-    note: ClassVar = {"retry_after": "with a backoff hook that the team writes"}
+    note: ClassVar = {
+        "hang": "its `timeout` bounds retries, not a call",
+        "retry_after": "with a backoff hook that the team writes",
+    }
 
     def retrying(self, ask: Ask, *, attempts: int, base_s: float) -> Ask:
         return self._made(ask, Exception, attempts, base_s)

@@ -95,6 +95,14 @@ SCENARIOS: Final = (
         calls.storm,
     ),
     Scenario(
+        "brownout",
+        "Brownout",
+        "500 requests to a backend that is too busy and fails two calls of five, 20 at a time, three attempts each. "
+        "Right: retries add at most a fifth to its load, as with the retry budget that Envoy starts from, and the path "
+        "stays open for the others.",
+        calls.brownout,
+    ),
+    Scenario(
         "callers_timeout",
         "The caller's own timeout",
         "Six callers in a row give up on a slow call (`asyncio.wait_for` outside), breaker of three failures, three "
@@ -118,7 +126,8 @@ SCENARIOS: Final = (
     Scenario(
         "fork",
         "Fork",
-        "The process forks while its one permitted call is in flight, as gunicorn does. Right: the child can call.",
+        "The process forks, as gunicorn does, while a call is in flight: the only one that is permitted at a time, "
+        "where there is such a limit. Right: the child can call.",
         forked,
     ),
 )
@@ -154,6 +163,8 @@ async def played(subject: Library, scenario: Scenario) -> Cell:
     except Exception as error:
         cell = Cell("wrong", f"{type(error).__name__}: {str(error)[:100]}")
     note = subject.note.get(scenario.key, "")
+    if cell.verdict == "not offered":
+        return Cell(cell.verdict, note or cell.what)
     return Cell(cell.verdict, f"{cell.what} ({note})" if note else cell.what)
 
 

@@ -163,6 +163,21 @@ async def storm(library: Library) -> Cell:
     return said(factor <= 1.1, f"{backend.reached} calls for 200 requests: {factor:.2f} each")
 
 
+async def brownout(library: Library) -> Cell:
+    """Two of five fail: not enough for a breaker of failures in a row or of half of all calls."""
+    backend = Backend()
+    backend.error, backend.fails_of_five = StatusError(503), 2
+    if (ask := library.retrying(backend, attempts=3, base_s=0.001)) is None:
+        return not_offered("no retries")
+    answered = 0
+    for _ in range(25):
+        answers = await asyncio.gather(*(outcome(ask) for _ in range(20)))
+        answered += sum(isinstance(answer, str) for answer in answers)
+    factor = backend.reached / 500
+    what = f"{factor:.1f} calls a request, {round(answered / 5, -1):.0f} % answered"
+    return said(factor <= 1.2 and answered >= 250, what)
+
+
 async def forced_open(library: Library) -> Cell:
     """Closed for eight rests by somebody who then falls silent."""
     backend, rest_s = Backend(), library.unit_s
