@@ -10,26 +10,74 @@
 Depends on OpenTelemetry and the standard library only, and works without any platform.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from paramedic.answers import Answers
 from paramedic.budget import deadline, left_s
 from paramedic.calls import Call
+from paramedic.cascade import Cascade
+from paramedic.fallbacks import Fallback
+from paramedic.feedback import feedback
 from paramedic.guards import Guard, guard
-from paramedic.refusals import BreakerOpen, BulkheadFull, CommandRefused, DeadlineExceeded, Refused, Shed
+from paramedic.members import Member
+from paramedic.policy.breaker import Breaker
+from paramedic.policy.retry import Retry
+from paramedic.refusals import (
+    BreakerOpen,
+    BulkheadFull,
+    CommandRefused,
+    DeadlineExceeded,
+    Refused,
+    ResidencyRefused,
+    Shed,
+)
+from paramedic.request import request
 from paramedic.routers import Router
 from paramedic.start import init, shutdown
+from paramedic.streams import StreamCut
+from paramedic.tools import available
+
+if TYPE_CHECKING:
+    from paramedic import asgi, genai, testing
 
 __all__ = [
+    "Answers",
+    "Breaker",
     "BreakerOpen",
     "BulkheadFull",
     "Call",
+    "Cascade",
     "CommandRefused",
     "DeadlineExceeded",
+    "Fallback",
     "Guard",
+    "Member",
     "Refused",
+    "ResidencyRefused",
+    "Retry",
     "Router",
     "Shed",
+    "StreamCut",
+    "asgi",
+    "available",
     "deadline",
+    "feedback",
+    "genai",
     "guard",
     "init",
     "left_s",
+    "request",
     "shutdown",
+    "testing",
 ]
+
+_ROOMS = frozenset({"asgi", "genai", "testing"})  # imported when they are first looked at
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name in _ROOMS:
+            return importlib.import_module(f"paramedic.{name}")
+        raise AttributeError(f"module 'paramedic' has no attribute {name!r}")
