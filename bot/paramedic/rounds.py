@@ -9,6 +9,7 @@
 sent the exception when that did not help, and returns a useless answer or raises when nobody helped.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -197,7 +198,7 @@ class _Call:
             wait_s = 0.0
         if self._least_bad_may_help() and self._of.take_last_resort(self):
             try:
-                ask, _ = min(self._refused, key=lambda one: one[1].retry_in_s or 0.0)
+                ask, _ = min(self._refused, key=_back_in)
                 self._hear(ask, (yield replace(ask, probe=True)))
             finally:
                 self._of.give_back()
@@ -244,7 +245,7 @@ class _Call:
                 return self._made[min(worth)[1]]
         if self._made:
             return self._made[0]
-        return min((error for _, error in self._refused), key=lambda error: error.retry_in_s or 0.0)
+        return min(self._refused, key=_back_in)[1]
 
     def _affordable(self, allowed: Sequence[int]) -> Sequence[int]:
         """Those whose budget bears another call."""
@@ -259,3 +260,9 @@ class _Call:
             guard._refuse(Refusal(REFUSED_BY_RESIDENCY), frame.get())
         except Refused as error:
             return error
+
+
+def _back_in(refused: tuple[Ask, Refused]) -> float:
+    """Seconds after which it is worth asking again."""
+    retry_in_s = refused[1].retry_in_s
+    return math.inf if retry_in_s is None else retry_in_s
