@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import paramedic
+from paramedic.policy.breaker import Breaker
 from paramedic_demo.front_door.spread import client, post
 
 CUSTOMER_S = 9.5  # a customer leaves after 10 s
 BOT_S = 9.0
+BREAKER = Breaker(in_a_row=5)
 SOCKET_S = 30.0  # a last line behind the deadlines
 
 Send = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -22,7 +24,7 @@ class GuardedSpread:
     def __init__(self, bots: Mapping[str, str]) -> None:
         self._http = client(SOCKET_S)
         members = {zone: self._to(url) for zone, url in bots.items()}
-        self._router = paramedic.Router("bot", members, peer="support-bot", deadline_s=BOT_S)
+        self._router = paramedic.Router("bot", members, peer="support-bot", deadline_s=BOT_S, breaker=BREAKER)
 
     async def send(self, ask: Mapping[str, Any]) -> Mapping[str, Any]:
         async with paramedic.deadline(CUSTOMER_S):

@@ -12,12 +12,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from paramedic import Guard
+from paramedic.policy.breaker import Breaker
 from paramedic_demo.answers import APOLOGY, NOBODY, Order, reads_like_language
 from paramedic_demo.provider_models import cost_usd
 from paramedic_demo.support_bot.calls import Answer, Backends, Prompt, Unreachable, want_prompt
 from paramedic_demo.support_bot.wire import Settings
 
 TEMPLATE = "template"
+BREAKER = Breaker(in_a_row=5)  # opens sooner than by its share of failures, when all fail
 SOCKET_S = 30.0  # a last line behind the guards' deadlines
 REMEMBERED_ORDERS, REMEMBERED_S = 500, 600.0
 
@@ -42,13 +44,26 @@ class GuardedCalls:
         self._backends = Backends(settings, timeout_s=SOCKET_S, retries=0)
         self._remembered = RememberedOrders(clock)
         self._light = Guard(
-            "llm.light", peer="borealis", deadline_s=4.0, fallbacks=[from_template, apology], check=useless
+            "llm.light",
+            peer="borealis",
+            deadline_s=4.0,
+            fallbacks=[from_template, apology],
+            breaker=BREAKER,
+            check=useless,
         )
         self._primary = Guard(
-            "llm.primary", peer="aurora", deadline_s=6.0, fallbacks=[self._ask_light], check=useless, max_concurrent=64
+            "llm.primary",
+            peer="aurora",
+            deadline_s=6.0,
+            fallbacks=[self._ask_light],
+            breaker=BREAKER,
+            check=useless,
+            max_concurrent=64,
         )
-        self._check = Guard("llm.check", peer="borealis", deadline_s=2.0, fallbacks=[own_words])
-        self._orders = Guard("orders", peer="orders", deadline_s=2.0, fallbacks=[self._remembered.find])
+        self._check = Guard("llm.check", peer="borealis", deadline_s=2.0, fallbacks=[own_words], breaker=BREAKER)
+        self._orders = Guard(
+            "orders", peer="orders", deadline_s=2.0, fallbacks=[self._remembered.find], breaker=BREAKER
+        )
 
     async def answer(self, prompt: Prompt) -> Answer:
         if prompt.light:
