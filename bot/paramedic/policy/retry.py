@@ -122,11 +122,14 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status that an exception carries, as those of httpx, requests, aiohttp, OpenAI and Anthropic do."""
+    """The HTTP status that an exception carries, as those of httpx, requests, aiohttp, OpenAI and Anthropic do.
+
+    That of an answer that began well is none: what went wrong came later, in its stream.
+    """
     for holder in (error, getattr(error, "response", None)):
         for name in ("status_code", "status"):
             status = getattr(holder, name, None)
-            if isinstance(status, int) and not isinstance(status, bool):
+            if isinstance(status, int) and not isinstance(status, bool) and not 200 <= status < 300:
                 return status
     return None
 
