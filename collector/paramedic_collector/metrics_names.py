@@ -71,6 +71,10 @@ SPLIT: Final[dict[str, tuple[tuple[str, ...], ...]]] = {  # series: attributes i
     "messaging.client.operation.duration": (("messaging.operation.name", "messaging.operation"),),
     "mcp.client.operation.duration": (("mcp.method.name",),),
     contract.BREAKER_STATE: ((contract.GUARD,),),
+    contract.CALL_DURATION: ((contract.GUARD,),),
+    contract.RETRY_BUDGET: ((contract.PEER,),),
+    contract.FEEDBACK: ((contract.FEEDBACK_KIND,),),
+    contract.COST_USD: (_PROVIDER, _MODEL),
     contract.DROPPED: (("paramedic.dropped.what",),),
 }
 _VALUES: Final = {"completion": "output", "prompt": "input"}  # of gen_ai.token.type, as some write it

@@ -96,7 +96,6 @@ def test_spans_and_gauges_arrive_with_their_attributes(start, collector):
         "paramedic.calls.oldest",
         "paramedic.breaker.state",
         "paramedic.retry_budget",
-        "paramedic.dropped",
     }
     budgets = {p[2]["service.peer.name"]: p[1] for p in collector.points if p[0] == "paramedic.retry_budget"}
     assert budgets == {"aurora": 10.0, "orders": 10.0}
@@ -159,6 +158,25 @@ def test_durations_failures_and_feedback_arrive_without_what_is_private(start, c
     assert (
         len({event[2]["service.instance.id"] for event in collector.events} | {duration[3]["service.instance.id"]}) == 1
     )
+
+
+def test_failures_are_told_when_metrics_are_switched_off(start, collector):
+    process = start(
+        """
+        from paramedic.feedback import feedback
+        paramedic.init(service="support-bot")
+        try:
+            paramedic.Guard("llm").run_sync(lambda: {}["key"])
+        except KeyError:
+            feedback("thumbs_down")
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_METRICS_EXPORTER="none",
+    )
+    code, _, log = finish(process)
+    assert (code, log.count("WARNING")) == (0, 0), log
+    assert {event[0] for event in collector.events} == {"paramedic.call.exception", "gen_ai.evaluation.result"}
+    assert not collector.histograms
 
 
 def test_redaction_can_be_switched_off(start, collector):

@@ -88,7 +88,7 @@ def test_every_call_arrives_once_and_in_the_right_bucket(pipeline, stub):
     assert process["service.instance.id"] == "bot-1"
 
     rows = read_by_the_collector(stub)
-    shapes = [row["distribution"] for row in rows["paramedic.call.duration.count"]]
+    shapes = [row["distribution"] for row in rows["paramedic.call.duration.count{llm.primary}"]]
     found = {}
     for shape in shapes:
         for index, count in zip(shape["index"], shape["count"], strict=True):
@@ -127,11 +127,17 @@ def test_a_dead_collector_loses_only_what_was_sent_to_it(pipeline, stub):
 
 
 def test_feedback_and_money_arrive_as_counters(pipeline, stub):
+    class Paid(Call):
+        said = {**Call.said, "paramedic.cost": 0.25}  # noqa: RUF012
+
     recorder, reader = pipeline
     recorder.feedback("thumbs_down")
     recorder.feedback("thumbs_down")
+    recorder.ended(Guard, Paid, "worked", None, 1.0)
     reader.force_flush()
-    assert [p[1:3] for p in stub.points if p[0] == "paramedic.feedback"] == [
-        (2, {"paramedic.feedback.kind": "thumbs_down"})
-    ]
-    assert read_by_the_collector(stub)["paramedic.feedback"][0]["sum"] == 2
+    points = {name: (value, about) for name, value, about, _ in stub.points}
+    assert points["paramedic.feedback"] == (2, {"paramedic.feedback.kind": "thumbs_down"})
+    assert points["paramedic.cost"] == (0.25, {"gen_ai.provider.name": "openai", "gen_ai.request.model": "gpt-4o"})
+    rows = read_by_the_collector(stub)
+    assert rows["paramedic.feedback{thumbs_down}"][0]["sum"] == 2
+    assert rows["paramedic.cost{openai/gpt-4o}"][0]["sum"] == 0.25

@@ -26,6 +26,7 @@ from paramedic.contract.attributes import (
 )
 
 if TYPE_CHECKING:
+    from paramedic.attempts import Attempts
     from paramedic.calls import Call
 
 EACH_S = 60.0
@@ -88,6 +89,21 @@ class Exceptions:
                 attributes[EXCEPTION_MESSAGE] = self._mask(_text(error))[:LONGEST_MESSAGE]
         event = GENAI_EXCEPTION_EVENT if GENAI_OPERATION in said else CALL_EXCEPTION_EVENT
         self._events.emit(event, attributes, severity=WARN, span=call.span)
+
+
+class ExceptionsOnly:
+    """What stands in for a recorder when metrics are switched off: failures are told all the same."""
+
+    def __init__(self, exceptions: Exceptions) -> None:
+        self._exceptions = exceptions
+
+    def ended(self, guard: "Attempts", call: "Call", outcome: str, error_type: str | None, seconds: float) -> None:
+        """Hear of a call that was made."""
+        if error_type is not None:
+            self._exceptions.hear(guard.name, guard.peer, call, error_type)
+
+    def feedback(self, kind: str) -> None:
+        """Nobody counts it."""
 
 
 _GENAI = (GENAI_OPERATION, GENAI_PROVIDER, GENAI_REQUEST_MODEL)

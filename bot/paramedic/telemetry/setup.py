@@ -22,7 +22,7 @@ from paramedic.private import Private
 from paramedic.settings import Settings
 from paramedic.telemetry.content import capturing
 from paramedic.telemetry.events import EventLog, start_events
-from paramedic.telemetry.exceptions import Exceptions
+from paramedic.telemetry.exceptions import Exceptions, ExceptionsOnly
 from paramedic.telemetry.exporters import metric_exporter, span_exporter
 from paramedic.telemetry.genai import names_of
 from paramedic.telemetry.link import Link, quiet_exporters
@@ -90,9 +90,14 @@ class Telemetry:
             runtime.events = self._events
 
     def _start_metrics(self, settings: Settings) -> None:
+        mask: Callable[[str], str] = str if self._private is None else self._private.mask
+        exceptions = None
+        if self._events is not None:
+            exceptions = Exceptions(self._events, messages=settings.exception_messages, mask=mask)
+            runtime.recorder = ExceptionsOnly(exceptions)
         if settings.metrics_to == "none":
             return
-        recorder = self._recorder(settings)
+        recorder = Recorder(names_of(settings.opt_in), mask, exceptions)
         for each_ms, add, ours in (
             (GAUGES_EACH_MS, add_gauges, None),
             (settings.counters_each_ms, add_counters, recorder),
@@ -102,13 +107,6 @@ class Telemetry:
             add(provider.get_meter("paramedic"))
             self._closers.append(provider.shutdown)
         runtime.recorder = recorder
-
-    def _recorder(self, settings: Settings) -> Recorder:
-        mask: Callable[[str], str] = str if self._private is None else self._private.mask
-        exceptions = None
-        if self._events is not None:
-            exceptions = Exceptions(self._events, messages=settings.exception_messages, mask=mask)
-        return Recorder(names_of(settings.opt_in), mask, exceptions)
 
     @property
     def instance(self) -> str:
