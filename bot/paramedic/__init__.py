@@ -20,6 +20,7 @@ from paramedic.cascade import Cascade
 from paramedic.fallbacks import Fallback
 from paramedic.feedback import feedback
 from paramedic.guards import Guard, guard
+from paramedic.instrument import instrument
 from paramedic.members import Member
 from paramedic.policy.breaker import Breaker
 from paramedic.policy.retry import Retry
@@ -66,6 +67,7 @@ __all__ = [
     "genai",
     "guard",
     "init",
+    "instrument",
     "left_s",
     "request",
     "shutdown",

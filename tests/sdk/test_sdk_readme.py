@@ -10,10 +10,21 @@ from pathlib import Path
 import pytest
 
 import paramedic
+from paramedic.instrument import uninstrument
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "bot/README.md",
+    "docs/concepts/commands-in-a-bot.md",
+    "docs/concepts/deadlines-and-retries.md",
+    "docs/concepts/failover.md",
+    "docs/concepts/guards.md",
+    "docs/concepts/sdk-telemetry.md",
+    "docs/concepts/streams.md",
+    "docs/how-to/guard-a-bot.md",
+    "docs/how-to/migrate-from-other-libraries.md",
+    "docs/how-to/run-without-code.md",
+    "docs/how-to/test-a-guarded-bot.md",
 ]
 EXAMPLE = re.compile(r"^```python( compile-only)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)")
@@ -41,6 +52,7 @@ def test_the_examples_run_from_top_to_bottom(page, monkeypatch, tmp_path):
                 exec(example, names)
     finally:
         paramedic.shutdown()
+        uninstrument()
 
 
 @pytest.mark.parametrize("page", PAGES)
