@@ -9,78 +9,22 @@ All here serves async and sync streams alike; the shells in `streams` only give 
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 import types
 from collections.abc import Callable, Generator
 from contextvars import Context
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from paramedic.policy.streaming import NO_RULES, Late, Progress
 from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, closing, inside, source_of, stream_of
-from paramedic.stream_waiter import Waiter
+from paramedic.stream_turns import Asks, IncompleteStream, StreamCut
+from paramedic.stream_waiter import NOTHING, Waiter
 
 if TYPE_CHECKING:
     from paramedic.attempts import Attempts
     from paramedic.calls import Call
-    from paramedic.recovering import Step
-
-
-class StreamCut(Exception):
-    """A stream broke off after the caller had been given useful chunks: what it has is not the whole answer.
-
-    The error that cut it is its `__cause__`.
-
-    Attributes:
-        name: Of the guard.
-        chunks: How many the caller was given.
-    """
-
-    def __init__(self, name: str, chunks: int) -> None:
-        super().__init__(f"{name!r} was cut after {chunks} chunk{'' if chunks == 1 else 's'}")
-        self.name, self.chunks = name, chunks
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.name, self.chunks)
-
-
-class IncompleteStream(ConnectionError):
-    """A stream stopped without the chunk that says it is complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Whom to ask for a stream.
-
-    Attributes:
-        fn: An (async) generator function; also an (async) function, whose value is then one chunk.
-        guard: Who must let it through, and hears how it went; None for a fallback.
-        probe: Whether the guard shall let it through to probe a closed path; None when it is not closed.
-        wait_s: Seconds to wait before.
-        step: Of a retry or a fallback, what it is part of.
-    """
-
-    fn: Callable[..., Any]
-    guard: "Attempts | None" = None
-    probe: bool | None = None
-    wait_s: float = 0.0
-    step: "Step | None" = None
-
-
-class Asks(Protocol):
-    """Anything with the fields of a `Turn`."""
-
-    @property
-    def fn(self) -> Callable[..., Any]: ...
-    @property
-    def guard(self) -> "Attempts | None": ...
-    @property
-    def probe(self) -> bool | None: ...
-    @property
-    def wait_s(self) -> float: ...
-    @property
-    def step(self) -> "Step | None": ...
 
 
 class Attempt:
@@ -144,6 +88,7 @@ class Attempt:
                 try:
                     value = yield waits_for
                 except BaseException as error:
+                    waiter.hear_out()
                     waits_for = run(self._throw, error)
                 else:
                     waits_for = run(send, value)
@@ -151,7 +96,7 @@ class Attempt:
             if waiter.interrupted:
                 raise asyncio.CancelledError from None  # an end that the interruption brought about is none
             return False
-        waiter.waits_for = None
+        waiter.waits_for = NOTHING
         if waiter.alarmed:
             waiter.forgive()
         return True
@@ -203,15 +148,15 @@ class Attempt:
         if guard is not None:
             self._call = self.run(guard.begin, cast("asyncio.Task[Any] | None", waiter), turn.probe)
             deadline_s = self._call.timeout_s
-        rules = getattr(guard, "rules", NO_RULES)
-        keep = guard is not None and guard._check is not None
-        self.progress = Progress(rules, self.clock(), None if waiter is None else deadline_s, keep, self._fault)
+        self.progress = Progress(
+            getattr(guard, "rules", NO_RULES),
+            self.clock(),
+            deadline_s=None if waiter is None else deadline_s,
+            keep=guard is not None and guard._check is not None,
+            fault=functools.partial(_fault, guard),  # does not keep this attempt alive, as a method would
+        )
         if waiter is not None:
             waiter.follow(self.progress)
-
-    def _fault(self, rule: str, error: Exception) -> None:
-        if self._guard is not None:
-            self._guard.fault(rule, f"guard %r: its rule {rule!r} fails with %r; chunks are taken as good", error)
 
     def _step(self) -> Generator[Any, Any, bool]:
         try:
@@ -244,13 +189,17 @@ class Attempt:
         if late is not None and waiter is not None and not (_is_cancelled(error) and waiter.cancelling()):
             error, broken = self._timeout(late), error
             error.__cause__ = None if _is_cancelled(broken) else broken
-        call = self._taken()
-        if call is not None and self._guard is not None:
-            cause = error.__cause__ if isinstance(error, StreamCut) else None
-            try:
-                self.run(self._guard.failed, call, cause or error)
-            except Exception as other:
-                return other
+        call, guard = self._taken(), self._guard
+        if call is None or guard is None:
+            return error
+        if self.waiter is None and isinstance(error, GeneratorExit) and guard._lock.locked():
+            self._tell_later(guard, call)
+            return error
+        cause = error.__cause__ if isinstance(error, StreamCut) else None
+        try:
+            self.run(guard.failed, call, cause or error)
+        except Exception as other:
+            return other
         return error
 
     def _cut(self, error: BaseException) -> BaseException:
@@ -275,20 +224,26 @@ class Attempt:
                 call.timeout_s = max(0.0, call.timeout_s - self.progress.held_s)
         return call
 
+    def _tell_later(self, guard: "Attempts", call: "Call") -> None:
+        """On a thread of its own: a collector runs anywhere, also while this thread holds the lock of the guard."""
+        thread = threading.Thread(target=self.run, args=(_let_go, guard, call), name="paramedic-let-go", daemon=True)
+        with contextlib.suppress(RuntimeError):  # the interpreter is going as well
+            thread.start()
+
     def __del__(self) -> None:
         """Nobody closed it: its event loop is gone."""
-        call, guard = self._call, self._guard
-        if call is None or guard is None:
-            return
-        let_go = threading.Thread(target=self.run, args=(_let_go, guard, call), daemon=True)
-        with contextlib.suppress(RuntimeError):  # the interpreter is going as well
-            let_go.start()
+        if self._call is not None and self._guard is not None:
+            self._tell_later(self._guard, self._call)
 
 
 def _let_go(guard: "Attempts", call: "Call") -> None:
-    """On a thread of its own: a collector may run while this guard, or an exporter, holds a lock."""
     with contextlib.suppress(Exception):
         guard.failed(call, GeneratorExit())
+
+
+def _fault(guard: "Attempts | None", rule: str, error: Exception) -> None:
+    if guard is not None:
+        guard.fault(rule, f"guard %r: its rule {rule!r} fails with %r; chunks are taken as good", error)
 
 
 def _is_cancelled(error: BaseException) -> bool:

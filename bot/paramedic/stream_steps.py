@@ -97,11 +97,15 @@ def _async_chunks(box: Box, chunks: AsyncGenerator[Any, None]) -> Source:
 def _unowned(ask: Callable[[], Any]) -> Any:
     """The first step of an async generator that the event loop shall not close: its guard does, in its context."""
     first_step, finalizer = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
+    sys.set_asyncgen_hooks(None, _leave_alone)
     try:
         return ask()
     finally:
         sys.set_asyncgen_hooks(first_step, finalizer)
+
+
+def _leave_alone(_: Any) -> None:
+    """Without this, one that is forgotten would be closed at once, and complain when it has to wait for that."""
 
 
 def _chunks(box: Box, chunks: Iterator[Any]) -> Source:

@@ -13,6 +13,7 @@ from typing import Any
 from paramedic.policy.streaming import DEADLINE, INF, Progress
 
 NEVER = -INF
+NOTHING: Any = object()  # what is being waited for while nothing is; a bare yield waits for None
 
 
 class Waiter:
@@ -25,7 +26,7 @@ class Waiter:
     Attributes:
         progress: Of the stream.
         cancelled: Whether the guard has cancelled it.
-        waits_for: What the stream waits for; None while it does not.
+        waits_for: What the stream waits for; NOTHING while it does not.
         attentive: Whether `must_interrupt` must be asked before the stream waits again.
         alarmed: Whether the step that is being waited for was interrupted.
     """
@@ -56,7 +57,7 @@ class Waiter:
         self._told = self._owed = False  # an interruption that the stream heard of; one that it could not yet
         self.cancelled = self.alarmed = False
         self.attentive = True
-        self.waits_for: Any = None
+        self.waits_for: Any = NOTHING
         self.progress: Progress | None = None
 
     # What a guard asks of a task
@@ -101,6 +102,10 @@ class Waiter:
             self._arm()
         return False
 
+    def hear_out(self) -> None:
+        """Something else has ended what it waits for: that is interruption enough."""
+        self._owed, self._told = False, self._told or self._owed
+
     def forgive(self) -> None:
         """A chunk came although it was told to end."""
         self.alarmed = self._told = self._owed = False
@@ -110,7 +115,7 @@ class Waiter:
 
     def disarm(self) -> None:
         """Look no more, or not before it waits again."""
-        self.waits_for, self.attentive = None, True
+        self.waits_for, self.attentive = NOTHING, True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -132,7 +137,7 @@ class Waiter:
 
     def _look(self) -> None:
         self._timer, self.attentive = None, True
-        if self.waits_for is None or self.progress is None or self._told:
+        if self.waits_for is NOTHING or self.progress is None or self._told:
             return  # the caller holds a chunk: asking for the next one arms again
         self.progress.late = self.progress.lateness(self.clock())
         if self.progress.late is None:

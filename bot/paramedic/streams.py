@@ -35,8 +35,9 @@ from typing import TYPE_CHECKING, Any
 
 from paramedic.policy.streaming import IDLE, Says, StreamRules, not_empty
 from paramedic.recovering import Recovering, marks
-from paramedic.stream_attempts import Asks, Attempt, IncompleteStream, StreamCut, Turn
+from paramedic.stream_attempts import Attempt
 from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, at_once
+from paramedic.stream_turns import Asks, IncompleteStream, StreamCut, Turn
 from paramedic.stream_waiter import Waiter
 from paramedic.waits import waits
 
