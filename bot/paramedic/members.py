@@ -34,6 +34,7 @@ class RouterOptions(GuardOptions, total=False):
     """Those that only a router hands on."""
 
     check: Check | None
+    idempotency_key: Callable[..., str] | bool | None
     first_token_s: float | None
     idle_s: float | None
     useful: Callable[[Any], bool] | None

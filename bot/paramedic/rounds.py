@@ -142,8 +142,9 @@ class Rounds:
             return Seen(Kept.COMMAND, probe=drawn)
         if not guard.ready:
             return Seen(Kept.BREAKER if guard.stands else Kept.OPERATOR)
-        if i in self._wishes:
-            if now < self._wishes[i]:
+        until = self._wishes.get(i)
+        if until is not None:
+            if now < until:
                 return Seen(Kept.ITS_WISH)
             self._wishes.pop(i, None)
         return Seen(since=guard.back_since)
@@ -157,6 +158,7 @@ class _Call:
 
     def __init__(self, of: Rounds) -> None:
         self._of, self._rules, self._since = of, of.rules, marks.count
+        self._allowed = of.allowed()
         self._recovering: Recovering | None = None
         self._made: list[Exception] = []  # what calls of this round raised
         self._refused: list[tuple[Ask, Refused]] = []
@@ -165,20 +167,19 @@ class _Call:
 
     def rounds(self) -> "Generator[Ask, Exception, Step | None]":
         """The rounds over the members; what comes after them."""
-        allowed = self._of.allowed()
-        if not allowed:
+        if not self._allowed:
             return self.recovering.failed(self._nowhere())
-        step = yield from self._round(allowed, 0.0)
+        step = yield from self._round(self._allowed, 0.0)
         while step is not None and step.fn is None:
             with step.block():
-                step = yield from self._round(self._affordable(allowed), step.wait_s)
+                step = yield from self._round(self._affordable(), step.wait_s)
         return step
 
     @property
     def recovering(self) -> Recovering:
         """What decides after a round; most calls need none."""
         if self._recovering is None:
-            rules, guards = self._rules, [place.guard for place in self._of.places]
+            rules, guards = self._rules, self._guards()
             budget = max((guard.retry_budget for guard in guards), key=lambda budget: budget.tokens)
             means = Means(rules.retry, budget, len(rules.fallbacks), rules.draw)
             self._recovering = Recovering(guards[0], means, rules.fallbacks, self._since, self._is_open)
@@ -205,12 +206,14 @@ class _Call:
         return self.recovering.failed(self._telling())
 
     def _hear(self, ask: Ask, error: Exception) -> None:
-        if isinstance(error, self._rules.ignore) or status_of(error) in REQUEST_WAS_WRONG:
-            self._final = True  # another member would answer the same
-        elif isinstance(error, Refused):
+        if isinstance(error, Refused) and not isinstance(error, self._rules.ignore):
+            error.level = 1  # of a member; the fallbacks are the router's
             self._refused.append((ask, error))
             return
         self._made.append(error)
+        if isinstance(error, self._rules.ignore) or status_of(error) in REQUEST_WAS_WRONG:
+            self._final, self._useless = True, None  # another member would answer the same
+            return
         if isinstance(error, Useless):
             self._useless = self._useless or error
         asked_s = asked_wait_s(error, time.time)
@@ -226,7 +229,7 @@ class _Call:
 
     def _least_bad_may_help(self) -> bool:
         """Whether local breakers, and nothing else, kept the call from every member."""
-        several = len(self._of.places) > 1 and not self._rules.fallbacks
+        several = len(self._of.places) > 1 and not self._rules.fallbacks  # a router of one is as its guard
         return several and not self._made and all(r.reason == REFUSED_BY_BREAKER for _, r in self._refused)
 
     def _telling(self) -> Exception:
@@ -247,12 +250,16 @@ class _Call:
             return self._made[0]
         return min(self._refused, key=_back_in)[1]
 
-    def _affordable(self, allowed: Sequence[int]) -> Sequence[int]:
-        """Those whose budget bears another call."""
-        return [i for i in allowed if self._of.places[i].guard.retry_budget.allows] or allowed
+    def _guards(self) -> list[Guard]:
+        """Of the members that may be asked; of all when none may."""
+        return [self._of.places[i].guard for i in self._allowed] or [place.guard for place in self._of.places]
+
+    def _affordable(self) -> list[int]:
+        """The members whose budget bears another call."""
+        return [i for i in self._allowed if self._of.places[i].guard.retry_budget.allows] or self._allowed
 
     def _is_open(self) -> bool:
-        return all(place.guard.state is not State.CLOSED for place in self._of.places)
+        return all(guard.state is not State.CLOSED for guard in self._guards())
 
     def _nowhere(self) -> Exception:
         guard = self._of.places[0].guard

@@ -97,6 +97,7 @@ class Router(Generic[P, R_co]):
             )
             for key, member in known.items()
         }
+        self._is_async = any(inspect.iscoroutinefunction(member.call) for member in known.values())
         self._streams = any(is_stream(member.call) for member in known.values())
         self._rounds = Rounds(
             [Place(member, self.guards[key]) for key, member in known.items()],
@@ -139,6 +140,8 @@ class Router(Generic[P, R_co]):
 
     def run_sync(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """As calling it, for sync members."""
+        if self._is_async:
+            raise TypeError(f"the members of router {self.name!r} are async: use `await router(...)`")
         trip = self._trip(args, kwargs)
         try:
             ask = next(trip)

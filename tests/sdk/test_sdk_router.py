@@ -6,7 +6,7 @@ import random
 import pytest
 
 from paramedic import BreakerOpen, Router
-from paramedic.policy.breaker import State
+from paramedic.policy.breaker import Breaker, State
 
 
 def member(name, seen, fails=None):
@@ -52,7 +52,10 @@ def test_a_member_that_fails_is_followed_by_the_next(run, sink):
 def test_a_member_whose_breaker_is_open_is_not_asked(run, clock, sink):
     seen = []
     router = router_of(
-        {"a": member("a", seen, OSError()), "b": member("b", seen)}, failures=2, clock=clock, draw=lambda: 0.5
+        {"a": member("a", seen, OSError()), "b": member("b", seen)},
+        breaker=Breaker(in_a_row=2),
+        clock=clock,
+        draw=lambda: 0.5,
     )
 
     async def main():
@@ -75,7 +78,7 @@ def test_when_all_fail_the_first_error_is_raised(run):
 
 
 def test_when_all_are_open_the_caller_is_told_when_to_come_back(run, clock):
-    router = router_of({"a": member("a", [], OSError("down"))}, failures=1, clock=clock)
+    router = router_of({"a": member("a", [], OSError("down"))}, breaker=Breaker(in_a_row=1), clock=clock)
 
     async def main():
         with pytest.raises(OSError, match="down"):

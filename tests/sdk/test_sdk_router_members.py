@@ -259,6 +259,11 @@ def test_a_router_of_streams_says_how_to_call_it(run):
         router.run_sync("hi")
 
 
+def test_async_members_are_not_called_without_being_awaited():
+    with pytest.raises(TypeError, match="use `await router"):
+        Router("bot", {"a": echo}).run_sync("hi")
+
+
 # What cannot be meant
 
 

@@ -277,6 +277,22 @@ def test_sync_routers_make_rounds_and_ask_fallbacks_alike():
     assert (len(seen), len(waited)) == (3, 2)
 
 
+def test_a_member_that_a_command_degrades_hands_over_and_skips_no_fallback(run, clock, command, obey):
+    members = Members("ab", b=OSError("down"))
+    router = router_of(members, clock=clock, breaker=ONE_FAILURE, fallbacks=[lambda: "light", lambda: "cached"])
+    assert obey(command("degrade", peer="bot", zone="a", ttl_s=5.0, parameters={"level": 2})).guards == ("bot",)
+    assert run(router()) == "light"  # "b" was asked, and failed
+    assert run(router()) == "light"  # "b" rests, and "a" is the one that is back first
+    assert members.seen == ["b"]
+
+
+def test_a_useless_answer_does_not_hide_what_is_the_callers_own_business(run):
+    members = Members("ab", b=KeyError("mine"))
+    with pytest.raises(KeyError, match="mine"):
+        run(router_of(members, check=lambda answer: "empty", ignore=(KeyError,))())
+    assert members.seen == ["a", "b"]
+
+
 # The least bad
 
 
