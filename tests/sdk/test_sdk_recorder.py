@@ -119,6 +119,16 @@ def test_a_call_of_a_model_is_told_in_the_deployed_names_unless_the_new_ones_are
     assert list(seen.values()) == [OLD, NEW, OLD | NEW]
 
 
+def test_the_time_to_the_first_piece_is_what_the_call_measured_or_else_what_its_client_said():
+    recorder = Recorder()
+    recorder.ended(GUARD, Call({**CHAT, "gen_ai.response.time_to_first_chunk": 0.7}), "worked", None, 2.0)
+    recorder.ended(
+        GUARD, Call({**CHAT, "gen_ai.response.time_to_first_chunk": 0.7}, first_token_s=0.3), "worked", None, 2.0
+    )
+    (point,) = points(recorder)["gen_ai.client.operation.time_to_first_chunk"].values()
+    assert (point.count, point.min, point.max) == (2, 0.3, 0.7)
+
+
 def test_what_is_no_inference_keeps_its_name_under_the_new_ones():
     recorder = Recorder(names_of("gen_ai_latest_experimental"))
     recorder.ended(GUARD, Call({**CHAT, "gen_ai.operation.name": "embeddings"}), "worked", None, 2.0)

@@ -92,7 +92,6 @@ GENAI_OPERATION_TOKENS_NEW: Final = "gen_ai.client.inference.operation."  # hist
 GENAI_TOKEN_MODALITY: Final = "gen_ai.token.modality"
 
 # Events: log records with a name.
-COMMAND_EVENT: Final = "paramedic.command"
 CALL_EXCEPTION_EVENT: Final = "paramedic.call.exception"
 GENAI_EXCEPTION_EVENT: Final = "gen_ai.client.operation.exception"
 GENAI_EVALUATION_EVENT: Final = "gen_ai.evaluation.result"

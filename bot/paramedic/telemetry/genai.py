@@ -34,6 +34,7 @@ from paramedic.contract.attributes import (
     GENAI_TOKEN_TYPE,
     GENAI_TOKEN_USAGE,
     GENAI_USAGE_NEW,
+    TIME_TO_FIRST_CHUNK,
 )
 from paramedic.telemetry.tables import Attributes, Instrument
 
@@ -94,7 +95,13 @@ class GenAICall:
     outcome: str
     error_type: str | None
     seconds: float
-    first_chunk_s: float | None
+    first_chunk_s: float | None  # None: as it was said, if it was
+
+    @property
+    def waited_s(self) -> float | None:
+        """Time to the first piece of the answer."""
+        told = self.said.get(TIME_TO_FIRST_CHUNK) if self.first_chunk_s is None else self.first_chunk_s
+        return told if _is_number(told) else None
 
 
 def measured(call: GenAICall, names: Names) -> Iterator[Measured]:
@@ -114,8 +121,8 @@ def _deployed(call: GenAICall, about: Attributes) -> Iterator[Measured]:
     error: Attributes = () if call.error_type is None else ((ERROR_TYPE, call.error_type),)
     if call.outcome not in SAYS_LITTLE:
         yield DURATION, about + error, call.seconds
-    if call.first_chunk_s is not None:
-        yield FIRST_CHUNK, about, call.first_chunk_s
+    if (waited_s := call.waited_s) is not None:
+        yield FIRST_CHUNK, about, waited_s
     for kind, _, count in _tokens(call):
         yield TOKENS, (*about, (GENAI_TOKEN_TYPE, kind)), count
 
@@ -124,8 +131,8 @@ def _new(call: GenAICall, about: Attributes) -> Iterator[Measured]:
     error: Attributes = () if call.error_type is None else ((ERROR_TYPE, call.error_type),)
     if call.outcome not in SAYS_LITTLE:
         yield DURATION_NEW, about + error, call.seconds
-    if call.first_chunk_s is not None:
-        yield FIRST_CHUNK_NEW, about, call.first_chunk_s
+    if (waited_s := call.waited_s) is not None:
+        yield FIRST_CHUNK_NEW, about, waited_s
     modality = ((GENAI_TOKEN_MODALITY, "unknown"),)
     tokens = list(_tokens(call))
     if not tokens and call.outcome == "failed":  # the convention wants a failed call to be seen as one without tokens
