@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import sys
 import threading
 
 import pytest
@@ -153,6 +154,45 @@ def test_no_permit_leaks_whatever_the_shape_of_a_call_and_however_it_ends(run):
     assert 0 < work.most <= LIMIT
     assert work.calls > THREADS
     assert permits_left(guard, LIMIT) == LIMIT
+
+
+@pytest.fixture
+def restless():
+    """Threads take turns as often as the interpreter lets them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_every_call_of_sixty_four_threads_is_counted_once(restless):
+    guard = Guard("counted", max_concurrent=8, breaker=Breaker(failure_rate=None))
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def answer(number):
+        with lock:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        try:
+            if number % 3 == 0:
+                raise ConnectionError
+        finally:
+            with lock:
+                inside[0] -= 1
+
+    def caller():
+        for number in range(100):
+            with contextlib.suppress(ConnectionError, BulkheadFull):
+                guard.run_sync(answer, number)
+
+    threads = [threading.Thread(target=caller) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(guard.counts.values()) == THREADS * 100
+    assert most[0] <= 8
+    assert permits_left(guard, 8) == 8
 
 
 @pytest.mark.parametrize("trials", [1, 3])
