@@ -6,6 +6,7 @@ import pytest
 
 from paramedic import BreakerOpen, Guard, Router
 from paramedic.fallbacks import Fallback
+from paramedic.members import Member
 from paramedic.policy.breaker import Breaker, State
 from paramedic.policy.retry import Retry
 from paramedic.sharing import retry_budgets
@@ -92,6 +93,31 @@ def test_no_round_is_made_when_all_circuits_have_opened(run, clock):
         run(router_of(members, retry=9, breaker=ONE_FAILURE, clock=clock)())
     assert members.seen == ["a", "b"]
     assert waited == []
+
+
+def test_one_closed_circuit_is_enough_for_another_round(run, clock):
+    members = Members("ab", a=ConnectionError("a"), b=[ConnectionError("b")])
+    router = router_of(members, retry=9, breaker=Breaker(in_a_row=2), clock=clock)
+
+    async def main():
+        with pytest.raises(ConnectionError, match="a"):
+            await router.guards["a"].run(members.calls["a"])
+        return await router()
+
+    with no_wait():
+        assert run(main()) == "b"
+    assert members.seen == ["a", "a", "b", "b"]
+
+
+def test_another_round_leaves_out_whose_budget_is_used_up(run):
+    members = Members("ab", a=[ConnectionError("a")], b=[ConnectionError("b")])
+    told = {name: Member(call, peer=f"peer {name}") for name, call in members.calls.items()}
+    router = Router("bot", told, retry=2, breaker=None, draw=lambda: 0.5)
+    for _ in range(5):
+        retry_budgets.of("peer a").failed()
+    with no_wait():
+        assert run(router()) == "b"
+    assert members.seen == ["a", "b", "b"]
 
 
 def test_no_round_is_made_for_which_the_deadline_leaves_no_time(run):
