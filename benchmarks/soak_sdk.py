@@ -19,7 +19,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -158,13 +158,12 @@ def rss_mib() -> float:
 
 async def soak(calls: int, samples: int, heard: Callable[[Sample], None]) -> Soaked:
     """Make so many calls, some at once; tell how it stands from time to time."""
-    bot, recorder, began = Soaked(), _telemetry(), time.monotonic()
+    bot, began = Soaked(), time.monotonic()
     each = max(AT_ONCE, calls // samples)
-    with commands() as platform:
+    with _telemetry() as recorder, commands() as platform:
         for done in range(AT_ONCE, calls + 1, AT_ONCE):
             await asyncio.gather(*(bot.one() for _ in range(AT_ONCE)))
-            if done % 500 == 0:
-                _command(platform, bot)
+            _command(platform, bot)
             if done % each < AT_ONCE:
                 recorder.take()  # as an export would
                 platform.acks.clear()
@@ -175,12 +174,16 @@ async def soak(calls: int, samples: int, heard: Callable[[Sample], None]) -> Soa
     return bot
 
 
-def _telemetry() -> Recorder:
+@contextlib.contextmanager
+def _telemetry() -> Iterator[Recorder]:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SpanProcessor())
     recorder = Recorder()
     runtime.tracer, runtime.recorder = provider.get_tracer("soak"), recorder
-    return recorder
+    try:
+        yield recorder
+    finally:
+        runtime.tracer = runtime.recorder = None
 
 
 def _command(platform: Any, bot: Soaked) -> None:

@@ -1,0 +1,65 @@
+"""The figures of the SDK's benchmark as tables for people, out of build/bench/sdk.json.
+
+python benchmarks/sdk_report.py                       the tables in Markdown
+python benchmarks/sdk_report.py docs/benchmarks.md    the same, written between the marks in that page
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+FILE: Final = Path("build/bench/sdk.json")
+BEGIN: Final = "<!-- made by benchmarks/sdk_report.py -->"
+END: Final = "<!-- end of the SDK's figures -->"
+SPAN: Final = "of an OpenTelemetry span"
+GUARD: Final = "of our guard, no telemetry"
+
+Figures = dict[str, dict[str, float]]  # by case, then by figure
+
+
+def markdown(file: Path = FILE) -> str:
+    """Three tables: ours, other libraries, imports."""
+    known = json.loads(file.read_text())
+    ours, others, imports = Figures(), Figures(), Figures()
+    for row in known["rows"]:
+        theirs = row["peer"] and any(each["case"] == row["case"] and each["metric"] == GUARD for each in known["rows"])
+        table = imports if row["unit"] == "s" else others if theirs else ours
+        table.setdefault(row["case"], {})[row["metric"]] = row["value"]
+    lines = [f"Measured on {known['machine']}.", "", "| case | µs a call (a chunk) | of a bare OpenTelemetry span |"]
+    lines += ["|---|---:|---:|", *(f"| {case} | {_over(found)} | {_of(found, SPAN)} |" for case, found in ours.items())]
+    lines += ["", "| other libraries | µs a call | of a bare OpenTelemetry span | of our guard in the same rounds |"]
+    lines += ["|---|---:|---:|---:|"]
+    lines += [f"| {case} | {_over(f)} | {_of(f, SPAN)} | {_of(f, GUARD)} |" for case, f in others.items()]
+    lines += ["", "| | CPU seconds |", "|---|---:|"]
+    lines += [f"| `{case}` | {found['cpu']:.2f} |" for case, found in imports.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _over(found: dict[str, float]) -> str:
+    over = next(value for metric, value in found.items() if metric.startswith("cpu over"))
+    return f"{over:.2f}" if over < 10 else f"{over:,.0f}"
+
+
+def _of(found: dict[str, float], metric: str) -> str:
+    return f"{found[metric]:.2f}" if metric in found else ""
+
+
+def into(page: Path, file: Path = FILE) -> None:
+    """Put the tables between the marks of a page.
+
+    Raises:
+        ValueError: The page has no such marks.
+    """
+    before, begin, rest = page.read_text().partition(f"{BEGIN}\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{page} must have a line {BEGIN!r} and a line {END!r} below it")
+    page.write_text(f"{before}{begin}\n{markdown(file)}\n{end}{after}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        into(Path(sys.argv[1]))
+    else:
+        print(markdown())  # noqa: T201
