@@ -27,7 +27,8 @@ PAGES = [
     "docs/how-to/test-a-guarded-bot.md",
 ]
 EXAMPLE = re.compile(r"^```python( compile-only)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[\w-]+)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([\w-]+))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def examples_of(page: Path) -> Iterator[tuple[bool, object]]:
@@ -61,10 +62,19 @@ def test_every_fence_of_python_is_an_example_that_is_read(page):
     assert len(EXAMPLE.findall(text)) == text.count("```python")
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/README.md"])
-def test_every_link_to_a_file_leads_there(page):
-    links = [link for link in LINK.findall((ROOT / page).read_text()) if "://" not in link]
-    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+def leads_somewhere(page: Path, link: str, anchor: str) -> bool:
+    target = page.parent / link if link else page
+    if not target.exists():
+        return False
+    headings = HEADING.findall(target.read_text()) if anchor else ()
+    return not anchor or anchor in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, "docs/README.md", "docs/reference/sdk.md"])
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    links = [found for found in LINK.findall((ROOT / page).read_text()) if "://" not in found[0]]
+    assert links
+    assert not [found for found in links if not leads_somewhere(ROOT / page, *found)]
 
 
 def test_every_public_name_exists_and_says_what_it_is():
