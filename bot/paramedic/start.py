@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from paramedic.ids import salt
 from paramedic.telemetry.runtime import dropped, runtime
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def init(
 
         settings = read_settings(service, version, zone, os.environ)
         runtime.criticality = settings.criticality
+        if settings.platform is not None:
+            salt.use(settings.platform.secret)
         _start_telemetry(settings, redact)
         _start_commands(settings)
         atexit.register(shutdown)
@@ -128,11 +131,11 @@ _own_pid = 0
 
 
 def _instance() -> str:
-    """Who this process is; the same as in its telemetry."""
+    """Who this process is; the same as in its telemetry, unless a forked child was left its parent's name there."""
     global _own_instance, _own_pid
-    told = _started.telemetry.instance if _started.telemetry is not None else ""
-    if told:
-        return told
     if _own_pid != os.getpid():
-        _own_instance, _own_pid = str(uuid.uuid4()), os.getpid()
+        told = _started.telemetry.instance if _started.telemetry is not None else ""
+        inherited = bool(told) and told == _own_instance
+        _own_instance = f"{told}-{os.getpid()}" if inherited else told or str(uuid.uuid4())
+        _own_pid = os.getpid()
     return _own_instance

@@ -23,7 +23,7 @@ class PlatformStub:
 
     Attributes:
         acks: All acks so far, as dicts.
-        posts: How many acks each post had that was taken.
+        posts: The acks of each post so far, taken or not.
         streams: Paths of the stream requests so far.
         polls: Paths of the polls so far.
         opening: What each new stream begins with.
@@ -34,7 +34,7 @@ class PlatformStub:
 
     def __init__(self, service: str = "support-bot", secret: str = SECRET) -> None:
         self.acks: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.posts: list[int] = []
+        self.posts: list[list[dict[str, Any]]] = []
         self.streams: list[str] = []
         self.polls: list[str] = []
         self.opening: list[bytes] = [b": hello\n\n"]
@@ -77,11 +77,11 @@ class PlatformStub:
             def do_POST(self) -> None:
                 path = self.path.partition("?")[0]
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                stub.posts.append(body)
                 if path in stub.mischief:
                     return self._misbehave(path)
                 status = self._status(path, 204)
                 if status == 204:
-                    stub.posts.append(len(body))
                     for ack in body:
                         stub.acks.put(ack)
                 self.send_response(status)
@@ -130,6 +130,11 @@ class PlatformStub:
     def send(self, piece: bytes) -> None:
         for waiting in self._open:
             waiting.put(piece)
+
+    @property
+    def instances(self) -> set[str]:
+        """Who has asked for the stream so far."""
+        return {path.partition("&instance=")[2] for path in self.streams}
 
     def hang_up(self) -> None:
         for waiting in self._open:

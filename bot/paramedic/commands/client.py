@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from paramedic.commands.ledger import Ledger
 from paramedic.commands.line import Line
 from paramedic.commands.outbox import Outbox
+from paramedic.commands.reading import listed
 from paramedic.commands.sse import StreamError
 from paramedic.commands.telling import tell
 from paramedic.commands.turns import POLL_S, STREAM_AGAIN_S, WAITS_S, Turns, Way
@@ -153,6 +154,7 @@ class CommandClient:
         try:
             snapshot = self._line.poll()
             if snapshot != self._polled:  # else nothing is new, and nothing is to be answered
+                listed(snapshot)  # or it is some other page, and no platform
                 self._say(self.ledger.snapshot(snapshot))
                 self._polled = snapshot
             self._platform_is_there()

@@ -17,7 +17,7 @@ from paramedic.contract.credentials import Platform
 from paramedic.contract.keys import bearer
 from paramedic.telemetry.runtime import dropped, log
 
-POST_S = 5.0  # for one post or one poll, all in all
+ASK_S = 5.0  # for one post or one poll, all in all
 WORTH_ANOTHER_TRY = frozenset({401, 403, 408, 425, 429})  # and all from 500: the platform may mend
 
 
@@ -34,7 +34,7 @@ class Line:
     def __init__(self, platform: Platform, service: str, instance: str, silence_s: float) -> None:
         self._platform, self._url, self._service = platform, urlsplit(platform.url), service
         self._query = f"service={quote(service, '')}&instance={quote(instance, '')}"
-        self._silence_s = silence_s
+        self._silence_s, self._ask_s = silence_s, min(ASK_S, silence_s)
         self._secrets = [secret for secret in (platform.secret, platform.other_secret) if secret]
         self._listening: Exchange | None = None
         self._hung_up = False
@@ -67,7 +67,7 @@ class Line:
 
     def poll(self) -> str:
         """The snapshot; raises as `stream` does."""
-        exchange = self._listening = Exchange(self._url, POST_S)
+        exchange = self._listening = Exchange(self._url, self._ask_s)
         try:
             response = exchange.request("GET", f"/api/v1/commands?{self._query}", self._headers("application/json"))
             self._check(response)
@@ -77,7 +77,7 @@ class Line:
 
     def post(self, acks: list[Ack]) -> bool:
         """Hand over acks; False when they should be sent again later."""
-        exchange = Exchange(self._url, POST_S)
+        exchange = Exchange(self._url, self._ask_s)
         try:
             headers = {**self._headers("application/json"), "Content-Type": "application/json"}
             body = json.dumps([_bounded(ack) for ack in acks])
