@@ -9,15 +9,19 @@ that the cheap model costs more than it saves, it is skipped but for a tenth of 
 
 import inspect
 import random
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
+from paramedic.attempts import Useless
 from paramedic.calls import Value
-from paramedic.contract.attributes import CASCADE_STEP
+from paramedic.contract.attributes import CASCADE_STEP, REFUSED_BY_RESIDENCY
+from paramedic.fallbacks import Fallback, fallback_of
 from paramedic.guards import Guard
 from paramedic.members import GuardOptions, Member, is_stream
+from paramedic.policy.recovery import Means
+from paramedic.policy.retry import Retry
 from paramedic.policy.stepping import Step, worth_asking
+from paramedic.recovering import Recovering, marks
 from paramedic.refusals import Refused, ResidencyRefused
 from paramedic.request import request
 from paramedic.telemetry.runtime import dropped, log
@@ -30,6 +34,12 @@ R_co = TypeVar("R_co", covariant=True)
 class Cascade(Generic[P, R_co]):
     """Models in order of cost; the first answer that is good enough is taken.
 
+    >>> small = paramedic.Member(lambda question: "", model="small", cost=1)
+    >>> large = paramedic.Member(lambda question: "42", model="large", cost=10)
+    >>> cascade = paramedic.Cascade("llm", [small, large], check=lambda text: None if text else "empty")
+    >>> cascade.run_sync("the question?")
+    '42'
+
     Args:
         name: Of the cascade; a model's guard is called ``name.model``.
         members: The models, cheapest first: functions, or `Member` with `model`, `peer` and `cost`; all async, or
@@ -37,7 +47,9 @@ class Cascade(Generic[P, R_co]):
         check: Says what is wrong with an answer, or None when it is good enough; may be async in an async cascade.
             It is no verdict about the model's health. The answer of the last model stands unchecked.
         peer: Whom they call when a member does not say so; the cascade's name when not given.
-        attempt_s: Most seconds for one model.
+        attempt_s: Most seconds for one attempt at one model.
+        retry: As in `Guard`, for each model before the next one is asked.
+        fallbacks: As in `Guard`, after all models.
         attributes: Written on every span of its guards.
         options: As in `Guard`, for each model.
 
@@ -57,6 +69,8 @@ class Cascade(Generic[P, R_co]):
         check: Callable[[Any], Any],
         peer: str = "",
         attempt_s: float | None = None,
+        retry: Retry | int | None = None,
+        fallbacks: "Sequence[Callable[..., Any] | Fallback[..., Any]]" = (),
         attributes: Mapping[str, Value] | None = None,
         **options: Unpack[GuardOptions],
     ) -> None:
@@ -70,21 +84,22 @@ class Cascade(Generic[P, R_co]):
                 peer=member.peer or peer or name,
                 zone=member.zone,
                 deadline_s=attempt_s,
+                retry=retry,
                 attributes={**(attributes or {}), **member.attributes, CASCADE_STEP: step},
                 **options,
             )
             for step, member in enumerate(self._members)
         ]
         self._draw = options.get("draw", random.random)
+        self._fallbacks = [fallback_of(fallback) for fallback in fallbacks]
+        self._means = Means(None, self.guards[0].retry_budget, len(self._fallbacks), self._draw)
         self._steps = [Step() for _ in self._members]
-        self._lock = threading.Lock()
         self._told_check = False
 
     @property
     def step_ups(self) -> list[float | None]:
         """Of the answers of each model, which share was not good enough lately; None while there are too few."""
-        with self._lock:
-            return [step.share for step in self._steps]
+        return [step.share for step in self._steps]
 
     async def __call__(self: "Cascade[P, Awaitable[T]]", *args: P.args, **kwargs: P.kwargs) -> T:
         """The answer of the cheapest model that is good enough.
@@ -93,41 +108,46 @@ class Cascade(Generic[P, R_co]):
             Refused: No model could be asked.
             Exception: What the first model that was asked raised, when none answered.
         """
-        climb = _Climb(self.name, self._ignore)
-        for step in self._plan():
+        climb, call = _Climb(self.name, self._ignore), cast(Any, None)
+        for step, stands in self._plan():
+            call = self._members[step].call
             try:
-                call: Any = self._members[step].call
                 answer: Any = await self.guards[step].run(call, *args, **kwargs)
             except Exception as error:
                 climb.failed(error)
                 continue
-            if climb.answered(answer, await self._fault_of(step, answer)):
-                break
-        return climb.end()  # type: ignore[no-any-return]
+            if climb.answered(answer, None if stands else await self._fault_of(step, answer)):
+                return cast(T, answer)
+        failure, recovering = climb.end(), self._recovering(climb)
+        return cast(T, await self.guards[0]._recover(recovering, failure, call, args, kwargs))
 
     def run_sync(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """As calling it, for sync members."""
-        climb = _Climb(self.name, self._ignore)
-        for step in self._plan():
+        climb, call = _Climb(self.name, self._ignore), cast(Any, None)
+        for step, stands in self._plan():
+            call = self._members[step].call
             try:
-                answer = self.guards[step].run_sync(self._members[step].call, *args, **kwargs)
+                answer = self.guards[step].run_sync(call, *args, **kwargs)
             except Exception as error:
                 climb.failed(error)
                 continue
-            if climb.answered(answer, self._fault_of_sync(step, answer)):
-                break
-        return climb.end()  # type: ignore[no-any-return]
+            if climb.answered(answer, None if stands else self._fault_of_sync(step, answer)):
+                return answer
+        failure, recovering = climb.end(), self._recovering(climb)
+        return cast(R_co, self.guards[0]._recover_sync(recovering, failure, call, args, kwargs))
 
-    def _plan(self) -> list[int]:
-        with self._lock:
-            asked = worth_asking(self._costs, self._steps, self._draw)
+    def _recovering(self, climb: "_Climb") -> Recovering:
+        return Recovering(self.guards[0], self._means, self._fallbacks, climb.since)
+
+    def _plan(self) -> list[tuple[int, bool]]:
+        """Whom to ask in order, and whether its answer stands unchecked, as that of the dearest does."""
+        asked = worth_asking(self._costs, self._steps, self._draw)
         skipped = [step for step in range(len(self._members)) if step not in asked]  # when all others fail
         residency = request.current().residency
-        return [step for step in asked + skipped if self._members[step].allowed(residency)]
+        allowed = [step for step in asked + skipped if self._members[step].allowed(residency)]
+        return [(step, step == max(allowed)) for step in allowed]
 
     async def _fault_of(self, step: int, answer: Any) -> Any:
-        if step == len(self._members) - 1:
-            return None
         try:
             fault = self._check(answer)
             fault = await fault if inspect.isawaitable(fault) else fault
@@ -136,8 +156,6 @@ class Cascade(Generic[P, R_co]):
         return self._heard(step, fault)
 
     def _fault_of_sync(self, step: int, answer: Any) -> Any:
-        if step == len(self._members) - 1:
-            return None
         try:
             fault = self._check(answer)
         except Exception as error:
@@ -145,8 +163,9 @@ class Cascade(Generic[P, R_co]):
         return self._heard(step, fault)
 
     def _heard(self, step: int, fault: Any) -> Any:
-        with self._lock:
-            self._steps[step].hear(fault is not None)
+        self._steps[step].hear(fault is not None)
+        if fault is not None:
+            self.guards[step].count("stepped_up")
         return fault
 
     def _check_failed(self, error: Exception) -> None:
@@ -157,11 +176,11 @@ class Cascade(Generic[P, R_co]):
 
 
 class _Climb:
-    """One call's way up: what the caller gets in the end."""
+    """One call's way up: what is made of it when no answer was good enough."""
 
     def __init__(self, name: str, ignore: tuple[type[Exception], ...]) -> None:
-        self._name, self._ignore = name, ignore
-        self._answers: list[Any] = []
+        self._name, self._ignore, self.since = name, ignore, marks.count
+        self._doubtful: Useless | None = None
         self._error: Exception | None = None
 
     def failed(self, error: Exception) -> None:
@@ -172,15 +191,14 @@ class _Climb:
             self._error = error
 
     def answered(self, answer: Any, fault: Any) -> bool:
-        """Whether the answer is good enough."""
-        self._answers.append(answer)
+        """Whether the answer is good enough; else it is kept in case that none is."""
+        if fault is not None:
+            self._doubtful = Useless(answer, str(fault))
         return fault is None
 
-    def end(self) -> Any:
-        """The last answer, good or not; an error when there is none."""
-        if self._answers:
-            return self._answers[-1]
-        raise self._error or ResidencyRefused(self._name, "residency")
+    def end(self) -> Exception:
+        """What the fallbacks are asked for; when none helps, the caller gets the last answer, else the error."""
+        return self._doubtful or self._error or ResidencyRefused(self._name, REFUSED_BY_RESIDENCY)
 
 
 def _called(member: "Member[P, R_co]") -> str:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from paramedic import Guard, Refused
 from paramedic.cascade import Cascade
 from paramedic.members import Member
+from paramedic.policy.breaker import State
 from paramedic.policy.stepping import LEAST_ANSWERS, Step, worth_asking
 from paramedic.request import request
 from paramedic.telemetry.runtime import dropped
+from paramedic.testing.waiting import no_wait
 
 
 def model(name, seen, answer=None):
@@ -53,7 +55,9 @@ def test_stepping_up_says_nothing_about_the_health_of_the_cheap_model(run):
             await cascade("hi")
 
     run(main())
-    assert cascade.guards[0].counts == {"worked": 30}
+    assert cascade.guards[0].counts == {"worked": 30, "stepped_up": 30}
+    assert cascade.guards[0].state is State.CLOSED
+    assert cascade.step_ups == [1.0, None]
 
 
 def test_the_last_answer_stands_unchecked(run):
@@ -81,6 +85,34 @@ def test_when_all_fail_the_first_error_of_a_call_that_was_made_is_raised(run):
         guard.force("open")
     with pytest.raises(Refused):
         run(cascade("hi"))
+
+
+def test_fallbacks_come_after_all_models(run):
+    members = [model("small", [], OSError("small")), model("large", [], OSError("large"))]
+    cascade = Cascade("llm", members, check=check, fallbacks=[lambda question: 1 / 0, lambda question: "Sorry!"])
+    assert run(cascade("hi")) == "Sorry!"
+
+
+def test_a_fallback_is_better_than_an_answer_in_doubt_and_that_better_than_an_error(run):
+    members = [model("small", [], "?"), model("large", [], OSError("large"))]
+    assert run(Cascade("llm", members, check=check, fallbacks=[lambda question: "cached"])("hi")) == "cached"
+    assert run(Cascade("llm", members, check=check, fallbacks=[lambda question: 1 / 0])("hi")) == "?"
+
+
+def test_a_model_is_asked_again_before_the_next_one(run):
+    seen = []
+    cascade = Cascade("llm", [model("small", seen, TimeoutError("late")), model("large", seen)], check=check, retry=2)
+    with no_wait():
+        assert run(cascade("hi")) == "large: hi"
+    assert seen == ["small", "small", "large"]
+
+
+def test_sync_cascades_ask_fallbacks_alike():
+    def broken(question):
+        raise OSError("down")
+
+    members = [Member(broken, model="small"), Member(broken, model="large")]
+    assert Cascade("llm", members, check=check, fallbacks=[str.upper]).run_sync("hi") == "HI"
 
 
 def test_what_is_ignored_is_raised_at_once(run):
@@ -189,6 +221,20 @@ def test_no_model_is_asked_where_the_data_may_not_go(run):
         run(main())
     assert refused.value.reason == "residency"
     assert seen == ["large"]
+
+
+def test_the_dearest_answer_that_may_be_had_stands_unchecked(run):
+    members = [
+        Member(model("small", [], "?"), model="small", region="eu"),
+        Member(model("large", []), model="large", region="us"),
+    ]
+    cascade = Cascade("llm", members, check=check, fallbacks=[lambda question: "cached"])
+
+    async def main():
+        with request(residency={"eu"}):
+            return await cascade("hi")
+
+    assert run(main()) == "?"
 
 
 COSTS = st.lists(st.floats(0.01, 100), min_size=2, max_size=2).map(sorted)

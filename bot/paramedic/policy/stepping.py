@@ -16,7 +16,7 @@ PROBE_SHARE = 0.1
 
 
 class Step:
-    """How often one model's answer was good enough. A value: who owns it keeps others out."""
+    """How often one model's answer was good enough. Two threads at once may lose an answer of it, no more."""
 
     __slots__ = ("answers", "weight", "weight_up")
 
@@ -33,7 +33,7 @@ class Step:
     @property
     def share(self) -> float | None:
         """Of its answers, how many had to step up; None while there are too few to say."""
-        return self.weight_up / self.weight if self.answers >= LEAST_ANSWERS else None
+        return min(1.0, self.weight_up / self.weight) if self.answers >= LEAST_ANSWERS else None
 
 
 def worth_asking(costs: Sequence[float], steps: Sequence[Step], draw: Callable[[], float]) -> list[int]:
