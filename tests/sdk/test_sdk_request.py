@@ -1,13 +1,16 @@
 """What a request is about: inherited, narrowed, and never sent as it stands."""
 
 import asyncio
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import paramedic
 from paramedic import Guard
 from paramedic.budget import deadline
+from paramedic.contract.keys import bot_token, new_master, secret_of
 from paramedic.ids import SALT, Salt, safe_id, salt
 from paramedic.request import Request, current_request, request
 from paramedic.telemetry.runtime import dropped
@@ -141,6 +144,19 @@ def test_the_salt_is_the_teams_else_the_services_else_a_random_one(monkeypatch):
     monkeypatch.setenv(SALT, "team")
     assert one() == b"team"
     assert salt() == b"team"
+
+
+def test_a_bot_with_a_platform_uses_the_secret_that_they_share(monkeypatch):
+    monkeypatch.delenv(SALT, raising=False)
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("PARAMEDIC_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("PARAMEDIC_TOKEN", bot_token(new_master(), "support-bot"))
+    paramedic.init("support-bot")
+    try:
+        assert salt() == secret_of(os.environ["PARAMEDIC_TOKEN"], "support-bot").encode()
+    finally:
+        paramedic.shutdown()
+        salt.use("")
 
 
 def test_no_id_stays_no_id():
