@@ -33,6 +33,12 @@ _PLAIN = (str, bytes, int, float, bool, complex, type(None))
 class Answers:
     """A cache of answers; share it between threads and tasks.
 
+    >>> known = paramedic.Answers(seconds=600)
+    >>> known.remembering(str.upper)("hello")
+    'HELLO'
+    >>> known.recall("hello")
+    'HELLO'
+
     Args:
         name: Of the cache, as the command `flush_cache` names it in ``target.guard``.
         peer: Whose answers it keeps, as the command names them in ``target.peer``.

@@ -11,8 +11,11 @@ R = TypeVar("R")
 class Fallback(Generic[P, R]):
     """A fallback with a deadline of its own; a bare function is one without.
 
-    >>> async def ask_light(question: str) -> str: ...
-    >>> guard = paramedic.Guard("llm", fallbacks=[paramedic.Fallback(ask_light, deadline_s=2), str.upper])
+    >>> def ask(question: str) -> str:
+    ...     raise ConnectionError
+    >>> guard = paramedic.Guard("llm", fallbacks=[paramedic.Fallback(str.upper, deadline_s=2)])
+    >>> guard.run_sync(ask, "hello?")
+    'HELLO?'
 
     Args:
         fn: Takes the arguments of the guarded function; sync or async, perhaps guarded itself.

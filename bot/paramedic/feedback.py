@@ -29,6 +29,8 @@ _KIND = re.compile(r"[a-z][a-z0-9_.\-]{0,63}")
 def feedback(kind: str, *, conversation: str = "", value: float | None = None, comment: str | None = None) -> None:
     """Count feedback, and send it as an event in the trace of the call or request around it.
 
+    >>> paramedic.feedback("thumbs_down", conversation="c-12")
+
     Args:
         kind: "thumbs_up", "thumbs_down", "handoff", "repeated_question", or a team's own: few different ones.
         conversation: Its id; that of the surrounding `paramedic.request` when not given.

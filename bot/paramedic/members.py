@@ -45,6 +45,9 @@ class RouterOptions(GuardOptions, total=False):
 class Member(Generic[P, R_co]):
     """One of those that can stand in for each other.
 
+    >>> paramedic.Member(str.upper, peer="aurora", region="eu", weight=3).region
+    'eu'
+
     Args:
         call: The function that calls it: async, sync, or an (async) generator function.
         peer: Whom it calls, as all callers name it: "aurora". That of the router when not given.

@@ -95,6 +95,11 @@ class Request:
 class request:
     """Says what is served in the block, with ``with`` or ``async with``; gives the `Request` that holds there.
 
+    >>> with paramedic.request(conversation="c-12", residency={"eu", "us"}):
+    ...     with paramedic.request(residency={"eu"}) as inner:
+    ...         inner.conversation, inner.residency
+    ('c-12', frozenset({'eu'}))
+
     Args:
         conversation: Its id, on every span of a guard as ``gen_ai.conversation.id``.
         tenant: Whose it is; sent only under a salted hash.

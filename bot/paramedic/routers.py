@@ -34,6 +34,14 @@ R_co = TypeVar("R_co", covariant=True)
 class Router(Generic[P, R_co]):
     """Picks a member for each call.
 
+    >>> async def aurora(question: str) -> str:
+    ...     raise ConnectionError
+    >>> async def borealis(question: str) -> str:
+    ...     return "hello from borealis"
+    >>> router = paramedic.Router("llm", {"aurora": aurora, "borealis": borealis}, deadline_s=9, attempt_s=4)
+    >>> asyncio.run(router("hello?"))
+    'hello from borealis'
+
     Args:
         name: Of the router and of all its members' guards; a member's model is added to the name of its guard.
         members: By name, the function that calls this member, or a `Member`; all functions, or all generator

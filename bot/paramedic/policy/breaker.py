@@ -40,6 +40,8 @@ WORKED, FAILED, SAYS_NOTHING = Verdict
 class Breaker:
     """When a guard leaves its dependency alone, and for how long.
 
+    >>> guard = paramedic.Guard("orders", breaker=paramedic.Breaker(failure_rate=0.3, within_s=60, slow_s=2.0))
+
     Args:
         failure_rate: Share of failures in the window from which it opens; None switches this rule off.
         last: The window: so many calls. It forgets after five minutes without a call.

@@ -2,7 +2,13 @@
 
 
 class Clock:
-    """Seconds that pass only when told: ``clock.now += 30``."""
+    """Seconds that pass only when told.
+
+    >>> clock = paramedic.testing.Clock()
+    >>> clock.now += 30
+    >>> clock()
+    1030.0
+    """
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now

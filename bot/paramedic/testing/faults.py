@@ -28,6 +28,9 @@ _FOR_EVER_S = 3600.0
 class StatusError(Exception):
     """An answer with a bad HTTP status, as the clients of providers raise it.
 
+    >>> paramedic.testing.StatusError(429, {"retry-after": "2"}).status_code
+    429
+
     Args:
         status: 429, 503, ...
         headers: Of the answer, in lower case: ``{"retry-after": "2"}``.
@@ -74,6 +77,14 @@ class FaultInjector:
 
     A new fault replaces the one before. Each takes `share`, the share of the calls that are hit, and
     `times`, after how many hits it heals by itself.
+
+    >>> faults = paramedic.testing.FaultInjector(seed=1)
+    >>> ask = faults.wrap(lambda question: "answer")
+    >>> faults.fail(TimeoutError, times=1)
+    >>> paramedic.Guard("llm", fallbacks=[lambda question: "fallback"]).run_sync(ask, "hello?")
+    'fallback'
+    >>> ask("hello?")
+    'answer'
 
     Args:
         seed: Of the choice which calls are hit, when a share of them is.

@@ -8,6 +8,12 @@ def fresh_guards() -> None:
 
     A guard made by a decorator lives as long as its module, so what one test did to it another would find. In pytest
     a fixture with ``autouse=True`` calls this.
+
+    >>> guard = paramedic.Guard("llm")
+    >>> guard.force("open")
+    >>> paramedic.testing.fresh_guards()
+    >>> guard.available
+    True
     """
     for guard in registry.guards():
         guard.renew()

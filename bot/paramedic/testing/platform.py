@@ -104,6 +104,12 @@ class FakePlatform:
 def commands(clock: Callable[[], float] = time.monotonic) -> Iterator[FakePlatform]:
     """A platform for the block; its commands end with it.
 
+    >>> guard = paramedic.Guard("llm", peer="aurora", fallbacks=[lambda: "fallback"])
+    >>> with paramedic.testing.commands() as platform:
+    ...     ack = platform.send("trip_breaker", peer="aurora")
+    ...     ack.state.value, guard.run_sync(lambda: "answer")
+    ('applied', 'fallback')
+
     Args:
         clock: On which leases end: the one that the guards under test were given.
     """

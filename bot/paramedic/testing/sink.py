@@ -49,6 +49,12 @@ class Event:
 class MemorySink:
     """While entered, keeps what guards record, instead of sending it.
 
+    >>> with paramedic.testing.MemorySink() as sink:
+    ...     paramedic.Guard("llm").run_sync(str.upper, "hello")
+    'HELLO'
+    >>> sink.spans[0].attributes["paramedic.decision"]
+    'allowed'
+
     Attributes:
         events: What happened, in that order.
     """

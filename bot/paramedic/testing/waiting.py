@@ -11,9 +11,13 @@ from paramedic.waits import waits
 def no_wait() -> Iterator[list[float]]:
     """In the block no retry waits; gives the seconds that each would have waited.
 
-    with no_wait() as waited:
-        ...
-    assert waited == [20.0]
+    >>> faults = paramedic.testing.FaultInjector()
+    >>> faults.limit_rate(retry_after_s=20, times=1)
+    >>> with paramedic.testing.no_wait() as waited:
+    ...     paramedic.Guard("index", retry=2).run_sync(faults.wrap(lambda: "found"))
+    'found'
+    >>> waited[0] >= 20
+    True
     """
     waited: list[float] = []
     before = waits.asleep, waits.sleep
