@@ -2,7 +2,7 @@
 
     make bench-sdk                          all groups; about three minutes
     make bench-sdk ARGS="--group ours"      one group: ours, policies, logfire, traceloop, litellm
-    make bench-sdk ARGS="--rounds 5"        quicker
+    make bench-sdk ARGS="--rounds 9"        quicker
 
 Each group is a process of its own, so that what one library patches does not slow another down. Ours runs where we
 are developed; the others in `.venv-peers`, each beside our guard and an OpenTelemetry span in the same rounds. Spans
@@ -89,8 +89,8 @@ def shown(found: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--group", action="append", choices=GROUPS, help="only this one; may be repeated")
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=4000, help="of the cheapest cases, in a round")
+    parser.add_argument("--rounds", type=int, default=41)
+    parser.add_argument("--calls", type=int, default=1000, help="of the cheapest cases, in a round")
     parser.add_argument("--here", choices=GROUPS, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.here:
