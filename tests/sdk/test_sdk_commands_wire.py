@@ -119,7 +119,7 @@ def test_whatever_the_platform_does_the_bot_answers_and_hears_it_again_later(stu
         return 0.0
 
     stub.opening.append(snapshot(command("trip_breaker", peer="aurora", probe_share=0.0)))
-    client = listen(stub.platform, silence_s=0.15, draw=draw, stream_again_s=3600)
+    client = listen(stub.platform, silence_s=0.15, draw=draw, poll_s=0.01)
     assert guard.run_sync(lambda: "strong") == "strong"
     assert mended.wait(30)
     stub.next_ack(state="applied")

@@ -1,18 +1,19 @@
 """Each word on a command as an event: what the platform asked, and what this bot made of it."""
 
-from paramedic.contract.attributes import LEASE_ID
+from paramedic.contract.attributes import (
+    COMMAND_EVENT,
+    COMMAND_GUARDS,
+    COMMAND_ID,
+    COMMAND_KIND,
+    COMMAND_OWNER,
+    COMMAND_REASON,
+    COMMAND_STATE,
+    COMMAND_VERSION,
+    INCIDENT,
+    LEASE_ID,
+)
 from paramedic.contract.command import Ack, AckState, Command
 from paramedic.telemetry.runtime import dropped, runtime
-
-EVENT = "paramedic.command"
-COMMAND_ID = "paramedic.command.id"
-COMMAND_VERSION = "paramedic.command.version"
-COMMAND_STATE = "paramedic.command.state"
-COMMAND_KIND = "paramedic.command.kind"
-COMMAND_REASON = "paramedic.command.reason"
-COMMAND_OWNER = "paramedic.command.owner"
-COMMAND_GUARDS = "paramedic.command.guards"
-INCIDENT = "paramedic.incident"
 
 Value = str | int | list[str]
 INFO, WARNING = 9, 13  # of OpenTelemetry's severity numbers
@@ -29,7 +30,7 @@ def tell(ack: Ack, command: Command | None) -> None:
         return
     try:
         severity = WARNING if ack.state is AckState.REJECTED else INFO
-        runtime.events.emit(EVENT, attributes_of(ack, command), severity=severity)
+        runtime.events.emit(COMMAND_EVENT, attributes_of(ack, command), severity=severity)
     except Exception:  # it promises not to; a command must be obeyed all the same
         dropped.add("events")
 

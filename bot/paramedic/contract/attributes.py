@@ -92,6 +92,15 @@ GENAI_OPERATION_TOKENS_NEW: Final = "gen_ai.client.inference.operation."  # hist
 GENAI_TOKEN_MODALITY: Final = "gen_ai.token.modality"
 
 # Events: log records with a name.
+COMMAND_EVENT: Final = "paramedic.command"  # what became of a command; with LEASE_ID and what follows
+COMMAND_ID: Final = "paramedic.command.id"
+COMMAND_VERSION: Final = "paramedic.command.version"
+COMMAND_STATE: Final = "paramedic.command.state"  # applied, rejected, reverted, expired
+COMMAND_KIND: Final = "paramedic.command.kind"
+COMMAND_REASON: Final = "paramedic.command.reason"
+COMMAND_OWNER: Final = "paramedic.command.owner"  # "paramedic", "operator:anna"
+COMMAND_GUARDS: Final = "paramedic.command.guards"  # that obey, or caches that were flushed
+INCIDENT: Final = "paramedic.incident"
 CALL_EXCEPTION_EVENT: Final = "paramedic.call.exception"
 GENAI_EXCEPTION_EVENT: Final = "gen_ai.client.operation.exception"
 GENAI_EVALUATION_EVENT: Final = "gen_ai.evaluation.result"
