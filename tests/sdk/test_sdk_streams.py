@@ -545,12 +545,18 @@ def test_a_rule_that_makes_no_sense_is_refused_when_the_guard_is_made(guard, opt
 # For routers
 
 
+closed_with = []
+
+
 def turns_over(*members):
     def turns(_args, _kwargs):
         errors = []
         with paramedic.deadline(60):
-            for guard, fn in members:
-                errors.append((yield Turn(fn, guard)))
+            try:
+                for guard, fn in members:
+                    errors.append((yield Turn(fn, guard)))
+            finally:
+                closed_with.append(paramedic.left_s())
         raise errors[0]
 
     return turns
@@ -567,6 +573,7 @@ def test_the_next_member_takes_over_unseen(run, clock):
     stream = streaming("llm", turns_over((left, stream_of("", RuntimeError())), (right, good)))
     assert run(taken(stream("q"))) == (["hello"], None)
     assert (left.counts, right.counts, seen) == ({"failed": 1}, {"worked": 1}, [("q", True)])
+    assert closed_with.pop() <= 60  # in the context in which it began
     assert paramedic.left_s() == float("inf")
     nobody = streaming("llm", turns_over((left, stream_of(KeyError())), (right, stream_of(RuntimeError()))))
     assert isinstance(run(taken(nobody()))[1], KeyError)

@@ -63,6 +63,12 @@ def let_go(guard, source):
     return True
 
 
+def wait_for_let_go():
+    for thread in threading.enumerate():
+        if thread.name == "paramedic-let-go":
+            thread.join(5)
+
+
 async def within(seconds, stream):
     async with asyncio.timeout(seconds):
         return [chunk async for chunk in stream]
@@ -98,12 +104,14 @@ def test_closing_while_chunks_held_back_are_given_says_nothing(run):
     assert let_go(guard, source)
 
 
-def test_an_error_that_the_caller_throws_in_comes_back_and_says_nothing(run):
-    guard, source = Guard("llm"), Source("a", "b")
+@pytest.mark.parametrize("taken", [1, 2])
+def test_an_error_that_the_caller_throws_in_comes_back_and_says_nothing(run, taken):
+    guard, source = Guard("llm"), Source("a", "b", "c")
 
     async def main():
         stream = guard(source.stream)()
-        await anext(stream)
+        for _ in range(taken):
+            await anext(stream)
         with pytest.raises(KeyError):
             await stream.athrow(KeyError("mine"))
 
@@ -128,6 +136,26 @@ def test_an_error_of_the_sources_own_closing_is_the_callers_to_see(run):
 
     run(main())
     assert (guard.counts, guard.in_flight()[0]) == ({"cancelled": 1}, 0)
+
+
+def test_an_error_of_closing_a_late_source_is_not(run):
+    guard = Guard("llm", deadline_s=5)
+
+    async def ask():
+        try:
+            yield "a"
+        finally:
+            raise KeyError("in finally")
+
+    async def main():
+        stream = guard(ask)()
+        await anext(stream)
+        await asyncio.sleep(10)
+        with pytest.raises(StreamCut) as cut:
+            await anext(stream)
+        assert isinstance(cut.value.__cause__, TimeoutError)
+
+    run(main())
 
 
 def test_leaving_the_loop_gives_the_permit_back_without_noise(run, sink, nothing_logged):
@@ -169,9 +197,7 @@ def test_a_stream_forgotten_after_its_event_loop_was_closed_gives_its_permit_bac
     loop.close()
     kept.clear()
     gc.collect()
-    for thread in threading.enumerate():
-        if thread.name == "paramedic-let-go":
-            thread.join(5)
+    wait_for_let_go()
     assert (guard.counts, guard.in_flight()[0], len(sink.spans)) == ({"cancelled": 1}, 0, 1)
 
 
@@ -225,15 +251,20 @@ def test_a_sync_stream_may_be_closed_in_another_thread_and_context(sink, nothing
 
 def test_a_sync_stream_collected_while_its_guard_is_locked_does_not_block(nothing_logged):
     """A collector runs wherever memory is asked for, also while the same thread holds the lock of the guard."""
-    guard, source = Guard("llm", breaker=Breaker()), Source("a", "b")
-    stream = guard(source.sync_stream)()
-    next(stream)
-    with guard._lock:
-        del stream
-    for thread in threading.enumerate():
-        if thread.name == "paramedic-let-go":
-            thread.join(5)
-    assert guard.in_flight()[0] == 0
+    guard, source = Guard("llm"), Source("a", "b")
+    streams = [guard(source.sync_stream)()]
+    next(streams[0])
+
+    def collect():
+        with guard._lock:
+            streams.clear()
+
+    collector = threading.Thread(target=collect, daemon=True)
+    collector.start()
+    collector.join(5)
+    assert not collector.is_alive()
+    wait_for_let_go()
+    assert let_go(guard, source)
 
 
 # Cancelled
