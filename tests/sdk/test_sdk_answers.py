@@ -186,6 +186,14 @@ def test_the_command_reaches_it_by_name_and_by_peer():
     assert (len(known), len(other)) == (0, 1)
 
 
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent():
+    known = Answers()
+    counted(known)("a")
+    with known._lock:  # as a thread of the parent may have held it
+        known.after_fork()
+        assert known.recall("a") == "a 1"
+
+
 def test_streams_are_not_kept():
     def stream():
         yield 1

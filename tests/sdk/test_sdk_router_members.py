@@ -3,13 +3,16 @@
 import asyncio
 import inspect
 import random
+import threading
+import time
 
 import pytest
 
-from paramedic import BreakerOpen, Guard, Router, StreamCut
+from paramedic import BreakerOpen, Guard, Refused, Router, StreamCut
 from paramedic.cascade import Cascade
 from paramedic.members import GuardOptions, Member, RouterOptions, members_of
 from paramedic.policy.breaker import Breaker, State
+from paramedic.registry import registry
 from paramedic.testing import StatusError
 
 
@@ -339,6 +342,36 @@ def test_callers_in_many_tasks_get_their_own_answers_and_leave_nothing_in_flight
     ends = run(main())
     assert all(end == i or isinstance(end, StatusError) for i, end in enumerate(ends))
     assert sum(end == i for i, end in enumerate(ends)) > 450
+    assert all(guard.in_flight()[0] == 0 for guard in router.guards.values())
+
+
+def test_callers_in_many_threads_get_their_own_answers_and_leave_nothing_in_flight(command):
+    chance, ends = random.Random(1), []
+
+    def flaky(value):
+        if chance.random() < 0.2:
+            raise OSError("down")
+        return value
+
+    router = Router("bot", {"a": flaky, "b": flaky}, breaker=Breaker(in_a_row=3, rest_s=0.001), peer="bot")
+
+    def work(number):
+        for i in range(200):
+            if number == 0 and i % 20 == 0:
+                registry.apply(command("failover", peer="bot", zone="a"), time.monotonic() + 0.002)
+            try:
+                ends.append(router.run_sync((number, i)) == (number, i))
+            except (OSError, Refused):
+                ends.append(None)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ends) == 8 * 200
+    assert False not in ends
+    assert ends.count(True) > 400
     assert all(guard.in_flight()[0] == 0 for guard in router.guards.values())
 
 

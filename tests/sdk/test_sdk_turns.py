@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paramedic.policy.turns import FIRST_SHARE, Kept, Seen, Turn, Turns, share_of
+from paramedic.policy.turns import FIRST_SHARE, WELL, Kept, Seen, Turn, Turns, share_of
 
-WELL = Seen()
 SEEN = st.builds(
     lambda kept, probe, since: Seen(kept, probe and kept is Kept.COMMAND, since),
     st.sampled_from(Kept),
@@ -93,6 +92,14 @@ def test_of_two_paths_to_probe_one_is_probed_and_the_other_kept():
     closed = Seen(Kept.COMMAND, probe=True)
     order = turns.order([closed, closed, WELL], 0.0, lambda: 0.5)
     assert order == [Turn(0, True), Turn(2, None), Turn(1, False)]
+
+
+@given(data=st.data(), count=st.integers(1, 6), seed=st.integers(0, 99))
+def test_the_short_way_for_members_that_are_all_well_gives_the_same_order(data, count, seed):
+    weights = [data.draw(st.floats(0.01, 100)) for _ in range(count)]
+    turns = Turns(weights, [data.draw(st.integers(0, 2)) for _ in range(count)], 30.0)
+    short = turns.order([WELL] * count, 0.0, random.Random(seed).random)
+    assert short == turns.order([Seen()] * count, 0.0, random.Random(seed).random)
 
 
 def test_who_asked_to_be_left_alone_is_asked_before_those_that_would_refuse():

@@ -41,6 +41,9 @@ class Seen:
     since: float | None = None
 
 
+WELL = Seen()  # as nearly always
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """One member's turn.
@@ -63,11 +66,12 @@ class Turns:
         ramp_s: Seconds in which a member that came back takes on its whole weight again; 0 for at once.
     """
 
-    __slots__ = ("_members", "_priorities", "_ramp_s", "_weights")
+    __slots__ = ("_members", "_plain", "_priorities", "_ramp_s", "_weights")
 
     def __init__(self, weights: Sequence[float], priorities: Sequence[int], ramp_s: float) -> None:
         self._weights, self._priorities, self._ramp_s = tuple(weights), tuple(priorities), ramp_s
         self._members = tuple(range(len(self._weights)))
+        self._plain = [Turn(i) for i in self._members]
 
     def order(self, seen: Sequence[Seen], now: float, draw: Callable[[], float]) -> list[Turn]:
         """All members, each once, in the order in which to ask them.
@@ -77,6 +81,9 @@ class Turns:
             now: Seconds of the router's clock.
             draw: Numbers from 0 up to 1.
         """
+        if all(one is WELL for one in seen):
+            drawn = [(self._priorities[i], -math.log(1 - draw()) / self._weights[i], i) for i in self._members]
+            return [self._plain[i] for _, _, i in sorted(drawn)]
         shares = [share_of(one.since, now, self._ramp_s) for one in seen]
         keys = [-math.log(1 - draw()) / (self._weights[i] * shares[i]) for i in self._members]
         shuffled = sorted(self._members, key=keys.__getitem__)
