@@ -37,6 +37,7 @@ class Registry:
         self._lock = threading.Lock()
         self._guards: weakref.WeakSet[Obeying] = weakref.WeakSet()
         self._retired: dict[tuple[Key, str], int] = {}
+        self._era = 0  # grows when all is forgotten
         self._listeners: list[Listener] = []
         self._caches = Caches()
 
@@ -46,7 +47,7 @@ class Registry:
             self._guards.update(guards)
             listeners = list(self._listeners)
         for guard in guards:
-            weakref.finalize(guard, self._retire, guard.key, guard.counts).atexit = False
+            weakref.finalize(guard, self._retire, self._era, guard.key, guard.counts).atexit = False
         for listener in listeners:
             listener(guards)
 
@@ -60,6 +61,8 @@ class Registry:
         retry_budgets.clear()
         with self._lock:
             self._guards.clear()
+            self._retired.clear()
+            self._era += 1
 
     def on_new_guards(self, listener: Listener) -> None:
         if listener not in self._listeners:
@@ -110,7 +113,9 @@ class Registry:
                 totals[guard.key, decision] = totals.get((guard.key, decision), 0) + count
         return totals
 
-    def _retire(self, key: Key, counts: dict[str, int]) -> None:
+    def _retire(self, era: int, key: Key, counts: dict[str, int]) -> None:
+        if era != self._era:
+            return  # forgotten already
         for decision, count in counts.items():
             self._retired[key, decision] = self._retired.get((key, decision), 0) + count
 
