@@ -38,19 +38,21 @@ class Attempt:
         send: Takes the next step of its source; to be called by `run`.
     """
 
+    chunk: Any = None
+    over = False
     send: Callable[[Any], Any]
     _throw: Callable[[BaseException], Any]
     progress: Progress
+    _call: "Call | None" = None
+    _stream: Any = ()
 
     def __init__(self, name: str, turn: Asks, waiter: Waiter | None, context: Context) -> None:
         self._name, self._turn, self._guard, self.waiter = name, turn, turn.guard, waiter
         self._context, self.run = context, context.run
-        self._call: Call | None = None
-        self._stream: Any = ()
-        self.chunk: Any = None
-        self.over = False
-        clock = time.monotonic if turn.guard is None else turn.guard.clock
-        self.clock: Callable[[], float] = clock if waiter is None else waiter.clock
+        if waiter is not None:
+            self.clock: Callable[[], float] = waiter.clock
+        else:
+            self.clock = time.monotonic if turn.guard is None else turn.guard.clock
 
     def open(self, args: Any, kwargs: Any) -> Steps:
         """Go on until its first useful chunk has come, or it has ended without one.
@@ -65,7 +67,13 @@ class Attempt:
             self._stream = stream_of(self.run(self._turn.fn, *args, **kwargs))
             source = source_of(self._stream, self)
             self.send, self._throw = source.send, source.throw
-            while (yield from self._step()):
+            while True:
+                try:
+                    waits_for = self.run(self.send, None)
+                except StopIteration:
+                    break
+                if waits_for is not CHUNK and not (yield from self.wait(waits_for)):
+                    break
                 if self.progress.opens(self.chunk):
                     return self._opened()
             self._fail_if_incomplete()
@@ -157,13 +165,6 @@ class Attempt:
         )
         if waiter is not None:
             waiter.follow(self.progress)
-
-    def _step(self) -> Generator[Any, Any, bool]:
-        try:
-            waits_for = self.run(self.send, None)
-        except StopIteration:
-            return False
-        return waits_for is CHUNK or (yield from self.wait(waits_for))
 
     def _opened(self) -> None:
         if self._call is not None:

@@ -31,34 +31,20 @@ class Waiter:
         alarmed: Whether the step that is being waited for was interrupted.
     """
 
-    __slots__ = (
-        "_begun_by",
-        "_count",
-        "_owed",
-        "_timer",
-        "_told",
-        "alarmed",
-        "attentive",
-        "cancelled",
-        "clock",
-        "loop",
-        "progress",
-        "waits_for",
-    )
+    # Defaults of the class cost nothing when a stream begins.
+    progress: Progress | None = None
+    cancelled = alarmed = False
+    waits_for: Any = NOTHING
+    attentive = True
+    _told = _owed = False  # an interruption that the stream heard of; one that it could not yet
+    _timer: asyncio.TimerHandle | None = None
+    _begun_by: "weakref.ref[asyncio.Task[Any]] | None" = None  # the task in which it first waited
+    _count = 0  # of cancellations of that task
 
     def __init__(self) -> None:
         self.loop = loop = asyncio.get_running_loop()
         stock = type(loop).time is asyncio.BaseEventLoop.time
         self.clock: Callable[[], float] = time.monotonic if stock else loop.time
-        task = asyncio.current_task()
-        self._begun_by = None if task is None else weakref.ref(task)
-        self._count = 0 if task is None else task.cancelling()
-        self._timer: asyncio.TimerHandle | None = None
-        self._told = self._owed = False  # an interruption that the stream heard of; one that it could not yet
-        self.cancelled = self.alarmed = False
-        self.attentive = True
-        self.waits_for: Any = NOTHING
-        self.progress: Progress | None = None
 
     # What a guard asks of a task
 
@@ -74,7 +60,7 @@ class Waiter:
         return True
 
     def cancelling(self) -> int:
-        """How often the caller was cancelled since the stream began."""
+        """How often the caller was cancelled since the stream first waited."""
         task = asyncio.current_task()
         if task is None:
             return 0
@@ -90,11 +76,14 @@ class Waiter:
     def follow(self, progress: Progress) -> None:
         """Begin with an attempt."""
         self.progress = progress
-        self.cancelled = self.alarmed = self._told = self._owed = False
+        if self.cancelled or self.alarmed:
+            self.cancelled = self.alarmed = self._told = self._owed = False
 
     def must_interrupt(self) -> bool:
         """Before it waits, while `attentive`: whether it must be interrupted instead. Sets the timer."""
         self.attentive = False
+        if self._begun_by is None:
+            self._remember(asyncio.current_task())
         if self._owed:
             self._owed, self._told = False, True
             return True
@@ -129,6 +118,10 @@ class Waiter:
     @property
     def interrupted(self) -> bool:
         return self.cancelled or (self.progress is not None and self.progress.late is not None)
+
+    def _remember(self, task: "asyncio.Task[Any] | None") -> None:
+        if task is not None:
+            self._begun_by, self._count = weakref.ref(task), task.cancelling()
 
     def _arm(self) -> None:
         when = INF if self.progress is None else self.progress.limit()[0]

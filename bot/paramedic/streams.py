@@ -29,9 +29,9 @@ span, guards inside see its deadline, and nothing of it is current while the cal
 
 import functools
 import types
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paramedic.policy.streaming import IDLE, Says, StreamRules, not_empty
 from paramedic.recovering import Recovering, marks
@@ -56,7 +56,13 @@ __all__ = [
     "streaming_sync",
 ]
 
-Turns = Generator[Asks, Exception, Any]
+
+class Turns(Protocol):
+    """What is needed of a generator of turns."""
+
+    def __next__(self) -> Asks: ...
+    def send(self, failure: Exception, /) -> Asks: ...
+    def close(self) -> None: ...
 
 
 @types.coroutine
@@ -81,7 +87,7 @@ def rules(
 
 def guarded(guard: "Guard", fn: Callable[..., Any]) -> Callable[..., Any]:
     """An async generator function under a guard."""
-    return _decorated(guard, fn, streaming(guard.name, functools.partial(_turns_of, guard, fn)))
+    return _decorated(guard, fn, streaming(guard.name, functools.partial(_TurnsOf, guard, Turn(fn, guard))))
 
 
 def guarded_sync(guard: "Guard", fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,7 +100,7 @@ def guarded_sync(guard: "Guard", fn: Callable[..., Any]) -> Callable[..., Any]:
         if fallback.is_async:
             called = getattr(fn, "__qualname__", repr(fn))
             raise TypeError(f"guard {guard.name!r}: {called} is sync and cannot await {fallback.name}")
-    return _decorated(guard, fn, streaming_sync(guard.name, functools.partial(_turns_of, guard, fn)))
+    return _decorated(guard, fn, streaming_sync(guard.name, functools.partial(_TurnsOf, guard, Turn(fn, guard))))
 
 
 def _decorated(guard: "Guard", fn: Callable[..., Any], stream: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,28 +205,24 @@ def streaming_sync(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..
 def _opened(name: str, turns: Turns, args: Any, kwargs: Any, waiter: Waiter | None) -> Steps:
     """The attempt that gives something useful, or the chunks of a useless answer when nobody does."""
     around = copy_context()  # what `turns` enters stands there, and is copied for each attempt
+    run = around.run
     try:
-        turn = around.run(next, turns)
+        turn = run(next, turns)
         while True:
             if turn.wait_s > 0:
                 yield from _pause(turn.wait_s, waiter)
             attempt = Attempt(name, turn, waiter, around.copy())
-            failure = yield from _tried(attempt, args, kwargs)
-            if failure is None:
+            try:
+                yield from attempt.open(args, kwargs)
                 return attempt
-            turn = around.run(turns.send, failure)
+            except Exception as error:
+                failure = error
+            turn = run(turns.send, failure)
+            del failure  # it holds what it went through, and that is here
     except StopIteration as done:
         return done.value or ()
     finally:
-        around.run(turns.close)
-
-
-def _tried(attempt: Attempt, args: Any, kwargs: Any) -> Generator[Any, Any, Exception | None]:
-    try:
-        yield from attempt.open(args, kwargs)
-    except Exception as error:
-        return error
-    return None
+        run(turns.close)
 
 
 def _pause(seconds: float, waiter: Waiter | None) -> Steps:
@@ -230,14 +232,28 @@ def _pause(seconds: float, waiter: Waiter | None) -> Steps:
         yield from waits.asleep(seconds).__await__()
 
 
-def _turns_of(guard: "Guard", fn: Callable[..., Any], args: Any, kwargs: Any) -> Turns:
-    """The guarded function, again when that may help, then the fallbacks."""
-    with guard.keyed(args, kwargs):
-        since = marks.count
-        recovering = Recovering.of(guard, since)
-        step = recovering.failed((yield Turn(fn, guard)))
-        while step is not None:
-            turn = Turn(fn, guard, wait_s=step.wait_s, step=step) if step.fn is None else Turn(step.fn, step=step)
-            step = recovering.failed((yield turn))
-        chunks: Iterable[Any] = recovering.give_up()
-        return chunks
+class _TurnsOf:
+    """The guarded function, again when that may help, then the fallbacks; as a generator of turns, at less cost."""
+
+    _recovering: Recovering | None = None
+
+    def __init__(self, guard: "Guard", first: Turn, args: Any, kwargs: Any) -> None:
+        self._guard, self._first, self._args, self._kwargs = guard, first, args, kwargs
+
+    def __next__(self) -> Turn:
+        self._guard.keyed(self._args, self._kwargs).__enter__()
+        self._since = marks.count
+        return self._first
+
+    def send(self, failure: Exception) -> Turn:
+        if self._recovering is None:
+            self._recovering = Recovering.of(self._guard, self._since)
+        step = self._recovering.failed(failure)
+        if step is None:
+            raise StopIteration(self._recovering.give_up())
+        if step.fn is None:
+            return Turn(self._first.fn, self._guard, wait_s=step.wait_s, step=step)
+        return Turn(step.fn, step=step)
+
+    def close(self) -> None:
+        """Nothing was begun that must be ended: the context of the turns goes with them."""

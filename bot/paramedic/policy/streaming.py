@@ -96,22 +96,15 @@ class Progress:
         late: The limit that it has passed.
     """
 
-    __slots__ = (
-        "_complete",
-        "_deadline_s",
-        "_fault",
-        "_first_until",
-        "_rules",
-        "asked_at",
-        "given",
-        "held_back",
-        "held_s",
-        "idle_s",
-        "kept",
-        "late",
-        "until",
-        "watched"
-    )  # fmt: skip
+    # Defaults of the class cost nothing when a stream begins.
+    held_s = 0.0
+    given = 0
+    until = idle_s = _first_until = INF
+    kept: list[Any] | None = None
+    late: Late | None = None
+    watched = False  # whether `hear` must hear of each chunk
+    _complete = True
+    _deadline_s: float | None = None
 
     def __init__(
         self,
@@ -121,16 +114,18 @@ class Progress:
         keep: bool = False,
         fault: Fault = ignore_fault,
     ) -> None:
-        self._rules, self._deadline_s, self._fault = rules, deadline_s, fault
-        self.asked_at, self.held_s, self.given = now, 0.0, 0
-        self.until = INF if deadline_s is None else now + deadline_s
-        self.idle_s = INF if rules.idle_s is None else rules.idle_s
-        self._first_until = INF if rules.first_token_s is None else now + rules.first_token_s
-        self._complete = rules.ends is None
+        self._rules, self._fault, self.asked_at = rules, fault, now
         self.held_back: list[Any] | None = []
-        self.kept: list[Any] | None = [] if keep else None
-        self.watched = keep or not self._complete  # whether `hear` must hear of each chunk
-        self.late: Late | None = None
+        if deadline_s is not None:
+            self._deadline_s, self.until = deadline_s, now + deadline_s
+        if rules.idle_s is not None:
+            self.idle_s = rules.idle_s
+        if rules.first_token_s is not None:
+            self._first_until = now + rules.first_token_s
+        if keep:
+            self.kept, self.watched = [], True
+        if rules.ends is not None:
+            self._complete, self.watched = False, True
 
     # Of chunks
 
