@@ -9,10 +9,7 @@ import importlib.util
 import os
 import sys
 
-TRIGGERS = (
-    *("paramedic", "openai", "anthropic", "httpx", "httpx2"),
-    *("starlette.applications", "fastapi.applications", "opentelemetry.trace"),
-)
+TRIGGERS = ("paramedic", "openai", "anthropic", "httpx", "httpx2", "starlette.applications", "fastapi.applications")
 _here = os.path.dirname(os.path.abspath(__file__))
 
 
