@@ -92,6 +92,18 @@ def test_no_more_answers_are_kept_than_asked_for_and_the_oldest_go_first():
     assert (known.recall("c"), known.recall("a")) == ("c 3", "a 4")
 
 
+def test_an_answer_that_is_given_again_is_a_young_one():
+    known = Answers(size=2)
+    ask = counted(known)
+    for question in "abac":
+        ask(question)
+    assert known.recall("a") == "a 3"
+
+
+def test_numbers_that_are_equal_are_not_the_same_question():
+    assert len({arguments(one) for one in (1, 1.0, True, "1")}) == 4
+
+
 def test_old_answers_do_not_take_up_memory(clock):
     known = Answers(seconds=10, clock=clock)
     ask = counted(known)

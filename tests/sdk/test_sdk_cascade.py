@@ -179,9 +179,9 @@ def test_a_skipped_model_is_asked_when_the_dear_one_fails(run):
     large = [None]
 
     async def dear(question):
-        if large[0]:
+        if isinstance(large[0], Exception):
             raise large[0]
-        return "large"
+        return large[0] or "large"
 
     cascade = Cascade(
         "llm",
@@ -195,6 +195,8 @@ def test_a_skipped_model_is_asked_when_the_dear_one_fails(run):
             assert await cascade("hi") == "large"
         seen.clear()
         assert await cascade("hi") == "large"
+        large[0] = "?"
+        assert await cascade("hi") == "?"
         assert seen == []
         large[0] = OSError("down")
         return await cascade("hi")
@@ -279,6 +281,24 @@ def test_a_middle_model_may_be_skipped_alone():
         steps[0].hear(False)
         steps[1].hear(True)
     assert worth_asking([1, 5, 6], steps, lambda: 0.9) == [0, 2]
+
+
+def test_a_first_model_is_weighed_against_what_comes_after_it_and_not_against_the_dearest():
+    """The middle one is nearly always good enough, so the first one saves nothing."""
+    steps = [Step() for _ in range(3)]
+    for i in range(100):
+        steps[0].hear(i % 5 < 3)
+        steps[1].hear(False)
+    assert worth_asking([1, 2, 100], steps, lambda: 0.9) == [1, 2]
+
+
+def test_old_answers_are_forgotten():
+    step = Step()
+    for _ in range(2000):
+        step.hear(True)
+    for _ in range(600):
+        step.hear(False)
+    assert step.share < 0.06
 
 
 def stream(question):

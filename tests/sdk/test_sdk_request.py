@@ -45,6 +45,11 @@ def test_criticality_and_residency_travel_in_headers(residency, criticality):
     assert Request.from_headers(sent.to_headers()) == Request(criticality=criticality, residency=residency)
 
 
+def test_nowhere_is_said_and_not_left_out():
+    assert Request(residency=frozenset()).to_headers() == {"paramedic-residency": "none"}
+    assert Request().to_headers() == {}
+
+
 @given(text=st.text())
 def test_no_header_widens_where_data_may_go(text):
     read = Request.from_headers({"paramedic-residency": text})

@@ -87,6 +87,11 @@ def test_a_priority_that_is_coming_back_with_nobody_behind_it_takes_all():
     assert firsts(turns, [Seen(since=1000.0), Seen(Kept.BREAKER)])[0] == 1.0
 
 
+def test_what_a_priority_that_is_coming_back_leaves_goes_to_the_next_even_when_that_is_coming_back_too():
+    turns = Turns((1.0, 1.0), (0, 1), 30.0)
+    assert firsts(turns, [Seen(since=1000.0), Seen(since=1000.0)])[0] == pytest.approx(0.1, abs=0.03)
+
+
 def test_of_two_paths_to_probe_one_is_probed_and_the_other_kept():
     turns = Turns((1.0, 1.0, 1.0), (0, 0, 0), 30.0)
     closed = Seen(Kept.COMMAND, probe=True)
