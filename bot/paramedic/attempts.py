@@ -137,7 +137,7 @@ class Attempts:
         outer = frame.get()
         now = self.clock()
         admission = self._gate.admits
-        if admission is None or outer is not None or self.criticality or runtime.criticality:
+        if admission is None or outer is not None or runtime.criticality:
             call = self._asked(task, probe, outer, now)
         else:  # as nearly always
             call = Call(self, admission, now, task)
@@ -146,6 +146,7 @@ class Attempts:
             if len(calls) > self._most:
                 self._squeeze(call, outer)
             if self.deadline_s is not None:
+                call.plain = False
                 call.timeout_s = call.own_deadline_s = self.deadline_s
                 call.ends_at = time.monotonic() + self.deadline_s
         if runtime.tracer is not None:
@@ -169,6 +170,29 @@ class Attempts:
         left = INF if outer is None or outer.ends_at == INF else outer.ends_at - time.monotonic()
         request = None if outer is None else outer.request
         criticality = self._class(request.criticality if request is not None else "")
+        admission = self._gate.admits
+        if admission is not None and left > 0 and not criticality:
+            call = Call(self, admission, now, task)
+            self._calls[call] = None
+            if len(self._calls) > self._most:
+                self._squeeze(call, outer)
+        else:
+            call = self._admitted(now, left, criticality, probe, task, outer)
+        if outer is not None:
+            self._take_from(outer, call)
+        if left != INF or self.deadline_s is not None or call.effects is not None:
+            self._bound(call, outer, left)
+        return call
+
+    def _admitted(
+        self,
+        now: float,
+        left: float,
+        criticality: str,
+        probe: bool | None,
+        task: "asyncio.Task[Any] | None",
+        outer: Frame | None,
+    ) -> Call:
         with self._lock:
             answer = self._admit(now, left, criticality, probe)
             if isinstance(answer, Admission):
@@ -181,12 +205,10 @@ class Attempts:
             effects = self._gate.effects
         if isinstance(answer, Refusal):
             self._refuse(answer, outer)
-        call.criticality = criticality
+        if criticality:
+            call.criticality = criticality
         if effects is not None:
             call.effects = effects
-        if outer is not None:
-            self._take_from(outer, call)
-        self._bound(call, outer, left)
         return call
 
     def _class(self, said: str) -> str:
@@ -214,7 +236,7 @@ class Attempts:
         own_s, effects = self.deadline_s, call.effects
         if effects is not None and effects.deadline_s is not None:
             own_s = effects.deadline_s
-        call.own_deadline_s = own_s
+        call.own_deadline_s, call.plain = own_s, False
         if own_s is not None and own_s < left_s:
             call.timeout_s, call.ends_at = own_s, time.monotonic() + own_s
         elif outer is not None and left_s != INF:
@@ -260,16 +282,19 @@ class Attempts:
         Raises:
             Useless: The answer helps nobody.
         """
-        if self._check is not None and call.useless_as is None:
-            call.useless_as = self._checked(result)
-        if call.useless_as is None and call.timeout_s is None and call.interrupted is None:  # as nearly always
-            now, circuit, budget = self.clock(), self._circuit, self.retry_budget
+        if call.plain and self._check is None and runtime.recorder is None:  # nothing to do but to go
+            now, circuit = self.clock(), self._circuit
             quick = circuit.calm and self._gate.admits is call.admission and now - call.started <= circuit.slow_s
-            if quick and budget.tokens == budget.FULL and runtime.recorder is None:
+            if quick and self.retry_budget.is_full:
                 if self._calls.pop(call, call) is None:  # a fork may have emptied it
                     circuit.heard_at = now
                 self.counts["worked"] += 1
-                return call.leave(None)
+                try:
+                    return frame.reset(call.token)  # type: ignore[arg-type]
+                except ValueError:  # it began in another context
+                    return dropped.add("context")
+        if self._check is not None and call.useless_as is None:
+            call.useless_as = self._checked(result)
         self.left(call)
         if call.useless_as is not None:
             raise Useless(result, call.useless_as)
@@ -341,7 +366,7 @@ class Attempts:
                     gate.leave(call.admission, verdict, now, seconds)
             if verdict is FAILED:
                 budget.failed()
-            elif verdict is WORKED and budget.tokens < budget.FULL:
+            elif verdict is WORKED and not budget.is_full:
                 budget.worked()
         self.counts[outcome] += 1  # one step for a reader of another thread
         if runtime.recorder is not None:

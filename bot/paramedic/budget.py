@@ -48,7 +48,7 @@ class Frame:
     idempotency_key = ""
     request: "Request | None" = None
     interrupted: Reason | None = None
-    overtaken = False
+    overtaken = plain = False
     task: "asyncio.Task[Any] | None" = None
     token: "Token[Frame | None] | None" = None
     _timer: asyncio.TimerHandle | None = None
@@ -88,7 +88,7 @@ class Frame:
             if reason is Reason.COMMAND:
                 return
             self.overtaken = not self._is_inside_interrupted()
-        self.interrupted = reason
+        self.interrupted, self.plain = reason, False
         task.cancel()
 
     def settle(self) -> bool:
@@ -133,7 +133,11 @@ def inherited_key() -> str:
 
 
 def left_s() -> float:
-    """Seconds that the surrounding budget leaves; infinity without one, never below 0."""
+    """Seconds that the surrounding budget leaves; infinity without one, never below 0.
+
+    >>> paramedic.left_s()
+    inf
+    """
     now_in = frame.get()
     return math.inf if now_in is None else max(0.0, now_in.ends_at - time.monotonic())
 
@@ -198,6 +202,10 @@ class deadline(Block):
 
     ``with`` bounds the guards inside. ``async with`` also ends the block itself with `TimeoutError`
     when the time is up, wherever it waits.
+
+    >>> with paramedic.deadline(2.0):
+    ...     paramedic.Guard("search", deadline_s=30).run_sync(paramedic.left_s) <= 2.0
+    True
 
     Args:
         seconds: The budget, 0 or more.

@@ -42,7 +42,11 @@ Value = str | bool | int | float | list[str]
 
 
 class Call(Frame):
-    """A call that a guard let through, until it ends. Safe to use when nothing records it."""
+    """A call that a guard let through, until it ends. Safe to use when nothing records it.
+
+    Attributes:
+        plain: Whether it has neither span nor timer, and nothing was said of its answer.
+    """
 
     # Set on few calls; as defaults of the class they cost nothing on the others.
     span: Span | None = None
@@ -60,7 +64,11 @@ class Call(Frame):
     def __init__(
         self, guard: "Attempts | None", admission: Admission, started: float, task: "asyncio.Task[Any] | None"
     ) -> None:
-        self.guard, self.admission, self.started, self.task = guard, admission, started, task
+        self.guard = guard
+        self.admission = admission
+        self.started = started
+        self.task = task
+        self.plain = True
 
     @property
     def call(self) -> "Call":
@@ -93,7 +101,7 @@ class Call(Frame):
 
     def useless(self, kind: str) -> None:
         """Say that the answer helps nobody ("empty", "cut", "refused"): it fails the call, as `check` does."""
-        self.useless_as = kind
+        self.useless_as, self.plain = kind, False
 
     def cap_tokens(self, wanted: int) -> int:
         """How many tokens to ask for at most: what is wanted, or less when a command caps it."""
@@ -115,13 +123,16 @@ class Call(Frame):
 
     def leave(self, error_type: str | None, cancelled: bool = False) -> None:
         """Go back to what was current before, and end the span with what became of the call."""
-        try:
-            if self.token is not None:
-                frame.reset(self.token)
-        except ValueError:  # a generator was closed in another context
-            dropped.add("context")
+        self.step_out()
         if self.span is not None:
             self._end_span(self.span, error_type, cancelled)
+
+    def step_out(self) -> None:
+        """Make what was current before this call current again."""
+        try:
+            frame.reset(self.token)  # type: ignore[arg-type]
+        except (ValueError, TypeError):  # a generator was closed in another context
+            dropped.add("context")
 
     def start_span(self, tracer: Tracer, name: str, attributes: Mapping[str, Value]) -> None:
         """Begin a span and make it the current one."""
@@ -137,6 +148,7 @@ class Call(Frame):
             dropped.add("spans")
             log.debug("no span for %s: %r", name, error)
             return
+        self.plain = False
         self.span, self._context = span, context.attach(trace.set_span_in_context(span))
 
     def _end_span(self, span: Span, error_type: str | None, cancelled: bool) -> None:

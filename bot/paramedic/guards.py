@@ -51,6 +51,14 @@ class Guard(Obeying):
     Use it as a decorator of a function, an async function or an (async) generator function; call `run` and
     `run_sync`; or write ``with guard.call() as call:``.
 
+    >>> @paramedic.guard("llm.primary", peer="aurora", deadline_s=8, fallbacks=[lambda question: "Sorry!"])
+    ... async def ask(question: str) -> str:
+    ...     raise ConnectionError
+    >>> asyncio.run(ask("where is my parcel?"))
+    'Sorry!'
+    >>> paramedic.Guard.of(ask).counts["failed"]
+    1
+
     Args:
         name: Of the guard, as a page should show it: "llm.primary".
         peer: Whom it calls, as all callers name it: "aurora". The guard's name when not given.
@@ -112,7 +120,7 @@ class Guard(Obeying):
         budget = retry_budgets.of(peer or name)
         super().__init__(
             (name, peer or name, zone),
-            Gate(Circuit(breaker), max_concurrent, draw),
+            Gate(Circuit(breaker), max_concurrent, draw, bool(criticality)),
             deadline_s=deadline_s,
             check=check,
             ignore=ignore,

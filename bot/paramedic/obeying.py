@@ -15,7 +15,7 @@ from paramedic.fallbacks import Fallback
 from paramedic.policy.breaker import State
 from paramedic.policy.effects import Effect
 from paramedic.policy.gate import Forced
-from paramedic.policy.turns import Kept, Seen
+from paramedic.policy.turns import WELL, Kept, Seen
 from paramedic.telemetry.runtime import dropped
 
 
@@ -71,7 +71,8 @@ class Obeying(Attempts):
         with self._lock:
             self._gate.renew()
             self.counts.clear()
-            self.retry_budget.tokens = self.retry_budget.FULL
+            while self.retry_budget.tokens < self.retry_budget.FULL:
+                self.retry_budget.worked()
 
     def _let_go(self, call: Call, in_s: float) -> None:
         if call.task is None or call.admission.probe:
@@ -104,6 +105,8 @@ class Obeying(Attempts):
 
     def seen(self) -> Seen:
         """For a router: what keeps calls away, whether this call shall probe, and since when it is back."""
+        if self._gate.never_closed:  # as nearly always
+            return WELL
         with self._lock:
             now, gate = self.clock(), self._gate
             effects = gate.effects_at(now)
@@ -113,12 +116,21 @@ class Obeying(Attempts):
                 return Seen(Kept.COMMAND, gate.may_probe(effects, now))
             if gate.forced is None and gate.circuit.wait_s(now) > 0:
                 return Seen(Kept.BREAKER)
-        return Seen(since=self.back_since)
+        since = self.back_since
+        return WELL if since is None else Seen(since=since)
 
     @property
     def available(self) -> bool:
         """Whether a call made now would be let through, as far as operator, commands and the breaker go."""
         return self.stands and self.ready
+
+    def offered(self) -> bool:
+        """Whether a list of tools shall name what this guards: when it is available, and else for the share of
+        lists that a command leaves for probes, since what no list names is never called."""
+        if self.available:
+            return True
+        with self._lock:
+            return self._gate.offers_probe(self.clock())
 
     @property
     def back_since(self) -> float | None:

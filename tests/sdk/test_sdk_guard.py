@@ -382,7 +382,7 @@ def test_calls_in_flight_are_seen_with_the_age_of_the_oldest(run, clock, sink):
         second = asyncio.ensure_future(guard.run(gate.wait))
         await asyncio.sleep(0)
         seen = {
-            name: [value for about, value in points if about["paramedic.guard"] == "hanging"]
+            name: [value for about, value in points if about.get("paramedic.guard") == "hanging"]
             for name, points in sink.metrics.items()
             if name != "paramedic.dropped"
         }

@@ -1,8 +1,10 @@
 """A guard's own timer beside everybody else's: it behaves as a nested `asyncio.timeout` would."""
 
 import asyncio
+import time
 
 import pytest
+from sdk_virtual_time import run_virtually
 
 from paramedic import BreakerOpen, CommandRefused, Guard, deadline
 from paramedic.fallbacks import Fallback
@@ -10,6 +12,14 @@ from paramedic.policy.breaker import Breaker, State
 from paramedic.registry import registry
 
 SOON, LATER = 0.01, 3600.0
+
+
+@pytest.fixture
+def run(monkeypatch, clock):
+    """In virtual time, the same for the loop, for budgets and for guards."""
+    monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setitem(Guard.__init__.__kwdefaults__, "clock", clock)
+    return lambda main: run_virtually(clock, main)
 
 
 async def hang(*_):

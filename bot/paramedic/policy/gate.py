@@ -52,6 +52,7 @@ class Gate:
         circuit: The local breaker.
         max_concurrent: Most calls at once; None for no limit.
         draw: Numbers from 0 to 1, for probes and shedding.
+        asks: Whether every call has to be asked for, because it has a class of its own.
 
     Attributes:
         admits: What every call gets that finds room, while operator, commands and breaker have nothing
@@ -64,6 +65,7 @@ class Gate:
 
     __slots__ = (
         "_admission",
+        "_asks",
         "_draw",
         "_forced",
         "_mix",
@@ -76,10 +78,13 @@ class Gate:
         "reopened_at"
     )  # fmt: skip
 
-    def __init__(self, circuit: Circuit, max_concurrent: int | None, draw: Callable[[], float]) -> None:
+    def __init__(
+        self, circuit: Circuit, max_concurrent: int | None, draw: Callable[[], float], asks: bool = False
+    ) -> None:
         if max_concurrent is not None and max_concurrent < 1:
             raise ValueError(f"max_concurrent must be at least 1 call, got {max_concurrent!r}")
         self.circuit, self.max_concurrent, self._draw = circuit, max_concurrent, draw
+        self._asks = asks
         self.effects: Effects | None = None
         self.reopened_at: float | None = None
         self._standing, self._probes, self._mix = Standing(), Probes(), Mix()
@@ -144,7 +149,7 @@ class Gate:
         """Keep `admits` true to the state."""
         circuit = self.circuit
         easy = self._forced is None and self.effects is None and circuit.until is None
-        self.admits = self._admitted(circuit.era) if easy else None
+        self.admits = self._admitted(circuit.era) if easy and not self._asks else None
 
     def leave(self, admission: Admission, verdict: Verdict, now: float, seconds: float = 0.0) -> None:
         """Hear how an admitted call ended, and how many seconds it took."""
@@ -171,9 +176,21 @@ class Gate:
         """See the class of a call that arrived, whatever becomes of it."""
         self._mix.add(criticality)
 
+    @property
+    def never_closed(self) -> bool:
+        """Whether nothing keeps calls away, and nothing ever did."""
+        return self.admits is not None and self.circuit.closed_at is None and self.reopened_at is None
+
     def may_probe(self, effects: Effects, now: float) -> bool:
         """Whether the next call of a closed path shall be a probe."""
         return self._probes.due(now, effects.probe_share, self._draw)
+
+    def offers_probe(self, now: float) -> bool:
+        """Whether a closed path shall be listed all the same, and its next call be a probe."""
+        effects = self.effects_at(now)
+        if self._forced is not None or effects is None or effects.closed_until is None:
+            return False
+        return self._probes.offered(now, effects.probe_share, self._draw)
 
     def put(self, command_id: str, effect: Effect, ends_at: float, now: float) -> None:
         """Take on an effect from the next call on."""

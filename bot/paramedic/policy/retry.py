@@ -36,6 +36,8 @@ On = tuple[type[BaseException], ...] | Callable[[Exception], bool] | None
 class Retry:
     """How often a failed call is made again, and when.
 
+    >>> guard = paramedic.Guard("index", retry=paramedic.Retry(attempts=3, base_s=0.1, on=(ConnectionError,)))
+
     Args:
         attempts: Most calls that are made, the first included.
         base_s: Longest wait before the second call; it doubles with each.
@@ -190,21 +192,24 @@ class RetryBudget:
 
     Attributes:
         tokens: What is left.
+        is_full: Whether nothing is missing.
     """
 
-    __slots__ = ("tokens",)
+    __slots__ = ("is_full", "tokens")
 
     FULL = 10.0
     COST = 1.0
     GAIN = 0.1
 
     def __init__(self) -> None:
-        self.tokens = self.FULL
+        self.tokens, self.is_full = self.FULL, True
 
     def worked(self) -> None:
         self.tokens = min(self.FULL, self.tokens + self.GAIN)
+        self.is_full = self.tokens == self.FULL
 
     def failed(self) -> None:
+        self.is_full = False
         self.tokens = max(0.0, self.tokens - self.COST)
 
     @property
