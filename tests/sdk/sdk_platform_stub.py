@@ -3,6 +3,7 @@
 import http.server
 import json
 import queue
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -30,9 +31,14 @@ class PlatformStub:
         in_force: The snapshot for polls.
         status: Of every answer; `status_of` has those of single paths.
         mischief: Takes over the connection of a request instead of answering it; by path.
+
+    Args:
+        service: Whose bots it serves.
+        secret: That service's.
+        certificate: File with a certificate and its key; without it there is no TLS.
     """
 
-    def __init__(self, service: str = "support-bot", secret: str = SECRET) -> None:
+    def __init__(self, service: str = "support-bot", secret: str = SECRET, certificate: str = "") -> None:
         self.acks: queue.Queue[dict[str, Any]] = queue.Queue()
         self.posts: list[list[dict[str, Any]]] = []
         self.streams: list[str] = []
@@ -107,7 +113,13 @@ class PlatformStub:
                 return
 
         self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._server.server_port}"
         self.platform = Platform(self.url, SECRET)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -21,6 +21,7 @@ from conftest import NOW
 from paramedic import Guard
 from paramedic.commands.ledger import MOST_HELD, Ledger
 from paramedic.commands.memory import Memory
+from paramedic.commands.news import LINES_A_MINUTE
 from paramedic.contract.command import SKEW_S, AckState, Lease, SignedCommand
 from paramedic.policy.breaker import State
 from paramedic.registry import registry
@@ -244,6 +245,7 @@ def test_the_local_operator_beats_a_renewal_too_and_the_platform_is_told(ledger,
     assert (ack.state, ack.reason) == ("rejected", "overridden by operator")
     guard.force(None)
     assert guard.state is State.CLOSED
+    assert ledger.in_force() == [], "nor does a guard that is made later obey"
 
 
 def test_more_commands_than_any_platform_sends_are_refused(ledger, command, guard):
@@ -374,6 +376,24 @@ def test_a_slow_flush_keeps_no_new_guard_waiting(ledger, clock, command):
 
 
 # What is said
+
+
+def test_nobody_who_talks_nonsense_can_fill_the_log(clock, guard, command, caplog):
+    said = []
+    ledger = a_ledger(clock, say=lambda ack, about: said.append(ack))
+    for _ in range(2):
+        for _ in range(100):
+            assert ledger.receive(signed(command("trip_breaker", peer="aurora"), key=b"nobody"))[0].state == "rejected"
+        clock.now += 60
+    assert len(caplog.messages) == len(said) == 2 * LINES_A_MINUTE
+
+
+def test_a_command_on_which_the_sdk_fails_is_refused_and_the_next_is_heard(ledger, guard, command, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(guard, "objection", lambda *_: 1 / 0)
+        (ack,) = ledger.receive(signed(command("trip_breaker", peer="aurora")))
+    assert (ack.state, ack.reason) == ("rejected", "the SDK failed on it: ZeroDivisionError('division by zero')")
+    assert ledger.receive(signed(command("trip_breaker", peer="aurora")))[0].state == "applied"
 
 
 def test_a_slow_log_handler_keeps_no_new_guard_waiting(ledger, clock, command, guard):

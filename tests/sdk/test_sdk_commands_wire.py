@@ -12,6 +12,7 @@ What could go wrong, and must not:
 import contextlib
 import itertools
 import socket
+import subprocess
 import threading
 import time
 
@@ -384,6 +385,44 @@ def test_a_bot_with_the_old_token_alone_goes_on_without_its_platform(stub, liste
     stub.hang_up()
     until(lambda: not client.connected)
     clock.now += 20
+    assert guard.run_sync(lambda: "strong") == "strong"
+
+
+# TLS
+
+
+@pytest.fixture
+def secure(tmp_path, monkeypatch):
+    """A stub whose certificate this process trusts, and no other does."""
+    both = tmp_path / "both.pem"
+    new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+    about = ("-subj", "/CN=paramedic tests", "-addext", "subjectAltName=IP:127.0.0.1")
+    files = ("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem"))
+    subprocess.run(["openssl", *new, *about, *files], check=True, capture_output=True)
+    both.write_text((tmp_path / "cert.pem").read_text() + (tmp_path / "key.pem").read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    stub = PlatformStub(certificate=str(both))
+    yield stub
+    stub.close()
+
+
+def test_over_tls_a_bot_obeys_and_is_not_held_by_drips_either(secure, listen, guard, command):
+    secure.mischief[STREAM] = drip(b"X: y\r\n", OK)
+    secure.in_force = listed(command("trip_breaker", id="polled", peer="aurora"))
+    client = listen(secure.platform, silence_s=0.3, poll_s=0.01, stream_again_s=0.1)
+    secure.next_ack(command_id="polled", state="applied")
+    secure.opening.append(snapshot(command("trip_breaker", id="streamed", peer="aurora")))
+    secure.mischief.clear()
+    secure.next_ack(command_id="streamed", state="applied")
+    client.stop()
+    assert guard.state is State.OPEN_BY_COMMAND
+
+
+def test_a_platform_whose_certificate_nobody_vouches_for_is_not_heard(secure, listen, guard, monkeypatch, caplog):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    client = listen(secure.platform)
+    until(lambda: "CERTIFICATE_VERIFY_FAILED" in caplog.text)
+    assert (client.connected, secure.streams) == (False, [])
     assert guard.run_sync(lambda: "strong") == "strong"
 
 

@@ -10,17 +10,18 @@ Decides without I/O: time comes in through the clocks, and what is to be answere
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from paramedic.commands.memory import Memory, Told
+from paramedic.commands.news import News
 from paramedic.commands.reading import id_of, listed, version_of
 from paramedic.contract.command import SKEW_S, Ack, AckState, ActionKind, Command, CommandError, SignedCommand
 from paramedic.policy.effects import LEAST_PROBE_SHARE, with_a_share_left
 from paramedic.registry import Applied, Registry
+from paramedic.telemetry.runtime import dropped
 
 if TYPE_CHECKING:
     from paramedic.obeying import Obeying
@@ -81,9 +82,7 @@ class Ledger:
         self._lock = threading.RLock()
         self._held: dict[str, Held] = {}
         self._memory = Memory()
-        self._logged: OrderedDict[str, None] = OrderedDict()
-        self._lines: list[str] = []
-        self._news: list[tuple[Ack, Command | None]] = []
+        self._news = News(clock)
 
     # What comes in
 
@@ -96,7 +95,7 @@ class Ledger:
             texts = listed(data)
         except ValueError as error:
             with self._turn():
-                self._log_once("snapshot", f"a snapshot of commands cannot be read and is ignored: {error}")
+                self._news.line_once("snapshot", f"a snapshot of commands cannot be read and is ignored: {error}")
             return []
         acks = [ack for text in texts for ack in self.receive(text)]
         named = {id_of(text) for text in texts}
@@ -113,7 +112,12 @@ class Ledger:
         except CommandError as error:
             with self._turn():
                 return [self._reject(id_of(data), version_of(data), str(error))]
-        return self._flush(command) if command.kind is ActionKind.FLUSH_CACHE else self._take(command)
+        try:
+            return self._flush(command) if command.kind is ActionKind.FLUSH_CACHE else self._take(command)
+        except Exception as error:  # ours; the commands after this one must still be heard
+            dropped.add("commands")
+            with self._turn():
+                return [self._reject(command.id, command.version, f"the SDK failed on it: {error!r}", command)]
 
     def sweep(self) -> list[Ack]:
         """Say what has expired, and which commands have found no guard."""
@@ -140,8 +144,8 @@ class Ledger:
 
     def after_fork(self, instance: str) -> None:
         """In a forked child: it is an instance of its own, with the parent's commands until their leases end."""
-        self._lock, self._lines, self._news = threading.RLock(), [], []
-        self.instance = instance
+        self._lock, self.instance = threading.RLock(), instance
+        self._news.forget()
         with self._lock:
             for held in list(self._held.values()):
                 if held.command.instance not in ("", instance):
@@ -163,11 +167,10 @@ class Ledger:
         """Alone for the block; what it has to say is said after it, when a slow listener keeps nobody waiting."""
         with self._lock:
             yield
-            lines, self._lines = self._lines, []
-            news, self._news = self._news, []
+            lines, words = self._news.taken()
         for line in lines:
             log.warning("%s", line)
-        for ack, command in news:
+        for ack, command in words:
             self._say(ack, command)
 
     def _take(self, command: Command) -> list[Ack]:
@@ -212,7 +215,7 @@ class Ledger:
             self._memory.remember(command, None)  # its guard may not exist yet
             return []
         if before is None:
-            self._lines.append(_told(command, applied))
+            self._news.line(_told(command, applied))
         return [self._ack(command, AckState.APPLIED, "; ".join(applied.reasons), applied.guards)]
 
     def _clear(self, command: Command) -> list[Ack]:
@@ -255,7 +258,7 @@ class Ledger:
         self._held.pop(command.id, None)
         self._registry.withdraw(command.id)
         if held.guards:
-            self._lines.append(f"{command.kind} of {command.target} ended: {reason or state}")
+            self._news.line(f"{command.kind} of {command.target} ended: {reason or state}")
         return self._ack(command, state, reason, held.guards)
 
     # What is said
@@ -263,27 +266,17 @@ class Ledger:
     def _reject(self, command_id: str, version: int, reason: str, command: Command | None = None) -> Ack:
         """Say no to what may be nobody's; it is not remembered, so that it cannot stand in a genuine one's way."""
         ack = Ack(command_id, version, self.service, self.instance, AckState.REJECTED, self._wall(), reason)
-        if self._log_once(f"{command_id}/{reason}", f"command {command_id!r} is rejected: {reason}"):
-            self._news.append((ack, command))
+        if self._news.line_once(f"{command_id}/{reason}", f"command {command_id!r} is rejected: {reason}"):
+            self._news.word(ack, command)
         return ack
 
     def _ack(self, command: Command, state: AckState, reason: str, guards: tuple[str, ...] = ()) -> Ack:
         if state is AckState.REJECTED:
-            self._log_once(f"{command.id}/{reason}", f"command {command.id!r} is rejected: {reason}")
+            self._news.line_once(f"{command.id}/{reason}", f"command {command.id!r} is rejected: {reason}")
         ack = Ack(command.id, command.version, self.service, self.instance, state, self._wall(), reason, guards)
         self._memory.remember(command, ack)
-        self._news.append((ack, command))
+        self._news.word(ack, command)
         return ack
-
-    def _log_once(self, key: str, line: str) -> bool:
-        """Have a line logged unless it was lately; whether it was not."""
-        is_new = key not in self._logged
-        if is_new:
-            self._lines.append(line)
-        self._logged[key] = None
-        while len(self._logged) > 256:
-            self._logged.popitem(last=False)
-        return is_new
 
 
 def _told(command: Command, applied: Applied) -> str:
