@@ -203,6 +203,7 @@ def test_a_stream_that_is_closed_early_closes_what_it_wraps(faults):
         stream = faults.wrap(source)()
         await anext(stream)
         await stream.aclose()
+        assert closed == ["async"]  # by now, not when the loop ends
 
     asyncio.run(first())
     stream = faults.wrap(source_sync)()
@@ -350,9 +351,10 @@ def test_fresh_guards_have_no_past(clock):
         guard.retry_budget.failed()
     with commands(clock) as platform:
         platform.send("trip_breaker", guard="llm")
-        guard.force("closed")
+        guard.force("open")
         fresh_guards()
         assert guard.available
+        platform.send("cap_tokens", guard="llm", max_tokens=5)  # the next command does not bring back the first
         assert guard.run_sync(reply_sync) == "answer"
         assert dict(guard.counts) == {"worked": 1}
         assert guard.retry_budget.allows
