@@ -30,7 +30,7 @@ from paramedic.policy.retry import Retry, asked_wait_s, never_arrived, status_of
 from paramedic.policy.turns import Kept, Seen, Turns
 from paramedic.recovering import Recovering, Step, marks
 from paramedic.refusals import Refused
-from paramedic.request import request
+from paramedic.request import current_request, request
 
 LONGEST_WISH_S = 300.0  # for which a member that answered Retry-After is asked last
 
@@ -89,6 +89,8 @@ class Rounds:
 
     def __init__(self, places: Sequence[Place], turns: Turns, rules: Rules) -> None:
         self.places, self.rules, self._turns = tuple(places), rules, turns
+        self._all = range(len(self.places))
+        self._asks = [Ask(place.member.call, place.guard) for place in self.places]
         self._wishes: dict[int, float] = {}  # until when a member asked to be left alone
         self._last_resort: dict[int, object] = {}  # by process, whose call it is; taking it is one step
 
@@ -109,14 +111,16 @@ class Rounds:
     def order(self, allowed: Sequence[int], in_s: float) -> list[Ask]:
         """The members that may be asked, in the order in which to ask them `in_s` from now."""
         now = self.rules.clock() + in_s
-        seen = [self._see(i, now) if i in allowed else _FAR for i in range(len(self.places))]
+        seen = [self._see(i, now) if i in allowed else _FAR for i in self._all]
         turns = self._turns.order(seen, now, self.rules.draw)
         return [self._ask(turn.member, turn.probe) for turn in turns if turn.member in allowed]
 
-    def allowed(self) -> list[int]:
+    def allowed(self) -> Sequence[int]:
         """The members to which the data of this request may go."""
-        residency = request.current().residency
-        return [i for i, place in enumerate(self.places) if place.member.allowed(residency)]
+        here = current_request()
+        if here is None or here.residency is None:
+            return self._all
+        return [i for i, place in enumerate(self.places) if place.member.allowed(here.residency)]
 
     def wish(self, guard: Guard, seconds: float) -> None:
         """A member asked to be left alone for a while."""
@@ -132,22 +136,16 @@ class Rounds:
         self._last_resort.pop(os.getpid(), None)
 
     def _ask(self, i: int, probe: bool | None) -> Ask:
-        place = self.places[i]
-        return Ask(place.member.call, place.guard, probe)
+        ask = self._asks[i]
+        return ask if probe is None else replace(ask, probe=probe)
 
     def _see(self, i: int, now: float) -> Seen:
-        guard = self.places[i].guard
-        drawn = guard.draws_probe()
-        if drawn is not None:
-            return Seen(Kept.COMMAND, probe=drawn)
-        if not guard.ready:
-            return Seen(Kept.BREAKER if guard.stands else Kept.OPERATOR)
-        until = self._wishes.get(i)
-        if until is not None:
-            if now < until:
-                return Seen(Kept.ITS_WISH)
+        seen, until = self.places[i].guard.seen(), self._wishes.get(i)
+        if until is not None and now >= until:
             self._wishes.pop(i, None)
-        return Seen(since=guard.back_since)
+        elif until is not None and seen.kept is Kept.NOTHING:
+            return Seen(Kept.ITS_WISH)
+        return seen
 
 
 _FAR = Seen(Kept.OPERATOR)  # a member that must not be asked is not looked at either
@@ -197,10 +195,10 @@ class _Call:
             if self._final:
                 break
             wait_s = 0.0
-        if self._least_bad_may_help() and self._of.take_last_resort(self):
+        least_bad = self._least_bad()
+        if least_bad is not None and self._of.take_last_resort(self):
             try:
-                ask, _ = min(self._refused, key=_back_in)
-                self._hear(ask, (yield replace(ask, probe=True)))
+                self._hear(least_bad, (yield replace(least_bad, probe=True)))
             finally:
                 self._of.give_back()
         return self.recovering.failed(self._telling())
@@ -227,10 +225,17 @@ class _Call:
         retry = self._rules.retry
         return retry is None or retry.repeatable or bool(inherited_key()) or never_arrived(error, asked_s is not None)
 
-    def _least_bad_may_help(self) -> bool:
-        """Whether local breakers, and nothing else, kept the call from every member."""
-        several = len(self._of.places) > 1 and not self._rules.fallbacks  # a router of one is as its guard
-        return several and not self._made and all(r.reason == REFUSED_BY_BREAKER for _, r in self._refused)
+    def _least_bad(self) -> Ask | None:
+        """When local breakers, and nothing else, kept the call from every member: the one whose rest ends first.
+
+        A member that is being tried already is left alone. A router of one is as its guard.
+        """
+        if self._made or self._rules.fallbacks or len(self._of.places) < 2:
+            return None
+        if any(error.reason != REFUSED_BY_BREAKER for _, error in self._refused):
+            return None
+        resting = [one for one in self._refused if one[0].guard is not None and one[0].guard.state is State.OPEN]
+        return min(resting, key=_back_in)[0] if resting else None
 
     def _telling(self) -> Exception:
         """The error that stands for the round: one that another round may mend, else that of the first call made."""
@@ -254,9 +259,10 @@ class _Call:
         """Of the members that may be asked; of all when none may."""
         return [self._of.places[i].guard for i in self._allowed] or [place.guard for place in self._of.places]
 
-    def _affordable(self) -> list[int]:
+    def _affordable(self) -> Sequence[int]:
         """The members whose budget bears another call."""
-        return [i for i in self._allowed if self._of.places[i].guard.retry_budget.allows] or self._allowed
+        affordable = [i for i in self._allowed if self._of.places[i].guard.retry_budget.allows]
+        return affordable or self._allowed
 
     def _is_open(self) -> bool:
         return all(guard.state is not State.CLOSED for guard in self._guards())

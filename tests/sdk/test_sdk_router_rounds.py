@@ -387,6 +387,37 @@ def test_of_many_callers_one_at_a_time_goes_to_the_least_bad(run, clock):
     assert sum(isinstance(end, BreakerOpen) for end in ends) == 49
 
 
+def test_after_the_rest_there_is_one_trial_a_member_and_no_last_resort_beside_them(run, clock):
+    asked, go_on, ill = [], asyncio.Event(), [True]
+
+    def member(name):
+        async def slow():
+            asked.append(name)
+            if ill[0]:
+                raise OSError("down")
+            await go_on.wait()
+            return name
+
+        return slow
+
+    router = Router("bot", {"a": member("a"), "b": member("b")}, breaker=ONE_FAILURE, clock=clock)
+
+    async def main():
+        with pytest.raises(OSError, match="down"):
+            await router()
+        clock.now += 10
+        ill[0] = False
+        asked.clear()
+        calls = [asyncio.ensure_future(router()) for _ in range(50)]
+        await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+    run(main())
+    assert sorted(asked) == ["a", "b"]
+    assert {guard.state for guard in router.guards.values()} == {State.CLOSED}
+
+
 def test_the_place_at_the_least_bad_is_given_back_when_its_caller_leaves(run, clock):
     async def hang():
         await asyncio.sleep(3600)
