@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+import paramedic
 from paramedic import BreakerOpen, BulkheadFull, CommandRefused, Guard, Router, Shed
 from paramedic.contract.command import CommandError
 from paramedic.policy.breaker import Breaker, State
@@ -468,3 +469,71 @@ def test_a_router_sends_one_probe_a_call(run, clock, command, obey, sink):
     obey(command("failover", peer="bot", zone="b", probe_share=1.0))
     assert run(router("c answers")) == "c answers"
     assert [span.attributes["paramedic.peer.zone"] for span in sink.spans] == ["a", "c"]
+
+
+# Tools, tokens
+
+
+def test_a_tool_that_is_switched_off_answers_from_its_fallback_and_is_not_available(run, clock, command, obey):
+    guard = Guard("search", peer="web", clock=clock, fallbacks=[lambda v: f"light {v}", lambda v: "never"])
+    assert obey(command("disable_tool", peer="web", ttl_s=20)).guards == ("search",)
+    assert (run(guard.run(echo, 1)), guard.available) == ("light 1", False)
+    clock.now += 20
+    assert (run(guard.run(echo, 1)), guard.available) == (1, True)
+
+
+def test_a_tool_without_a_fallback_can_be_switched_off_too(run, clock, command, obey):
+    guard = Guard("search", peer="web", clock=clock)
+    obey(command("disable_tool", guard="search"))
+    with pytest.raises(CommandRefused):
+        run(guard.run(echo, 1))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_a_closed_tool_stands_in_the_share_of_lists_that_is_left_for_probes(run, clock, command, obey, share):
+    guard = Guard("search", peer="web", clock=clock, draw=random.Random(3).random)
+    tool = guard(echo)
+    obey(command("disable_tool", peer="web", probe_share=share, ttl_s=600))
+    listed = sum(paramedic.available([tool, print]) == [tool, print] for _ in range(1000))
+    assert share * 1000 - 50 <= listed <= share * 1000 + 50
+
+
+def test_a_closed_tool_that_a_list_named_is_let_through_once(run, clock, command, obey, sink):
+    draws = iter([0.05, 0.5, 0.5, 0.5])
+    guard = Guard("search", peer="web", clock=clock, draw=lambda: next(draws))
+    tool = guard(echo)
+    obey(command("disable_tool", peer="web", probe_share=0.1, ttl_s=600))
+    assert paramedic.available([tool]) == [tool]
+    clock.now += 59
+    assert paramedic.available([tool]) == [], "each list draws anew"
+    assert run(tool("a probe")) == "a probe"
+    assert sink.spans[-1].attributes["paramedic.probe"] is True
+    with pytest.raises(CommandRefused):
+        run(tool(1))
+
+
+def test_what_a_list_named_long_ago_is_refused(run, clock, command, obey):
+    draws = iter([0.05, 0.5])
+    guard = Guard("search", peer="web", clock=clock, draw=lambda: next(draws))
+    tool = guard(echo)
+    obey(command("trip_breaker", peer="web", probe_share=0.1, ttl_s=600))
+    assert paramedic.available([tool]) == [tool]
+    clock.now += 60
+    with pytest.raises(CommandRefused):
+        run(tool(1))
+
+
+def test_tokens_are_capped_to_the_least_that_is_asked(run, clock, command, obey):
+    guard = Guard("llm", peer="aurora", clock=clock)
+
+    async def ask(wanted):
+        return Guard.current().cap_tokens(wanted)
+
+    assert run(guard.run(ask, 1000)) == 1000
+    obey(command("cap_tokens", peer="aurora", ttl_s=10, parameters={"max_tokens": 100}))
+    obey(command("cap_tokens", peer="aurora", ttl_s=20, parameters={"max_tokens": 300}))
+    assert [run(guard.run(ask, wanted)) for wanted in (1000, 50)] == [100, 50]
+    clock.now += 10
+    assert run(guard.run(ask, 1000)) == 300
+    clock.now += 10
+    assert run(guard.run(ask, 1000)) == 1000

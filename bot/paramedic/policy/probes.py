@@ -11,12 +11,13 @@ from paramedic.policy.breaker import FAILED, WORKED, Verdict
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 4.0
+PROMISE_S = 60.0  # how long what was offered as a probe may take until it is called
 
 
 class Probes:
     """Decides for one guard; the gate that owns it holds the lock and reads the clock."""
 
-    __slots__ = ("_pause_ends", "_pause_s", "_running")
+    __slots__ = ("_pause_ends", "_pause_s", "_promised_until", "_running")
 
     def __init__(self) -> None:
         self._running = False
@@ -24,7 +25,7 @@ class Probes:
 
     def forget(self) -> None:
         """The treatment is over: the next one begins without a pause."""
-        self._pause_s = self._pause_ends = 0.0
+        self._pause_s = self._pause_ends = self._promised_until = 0.0
 
     @property
     def running(self) -> bool:
@@ -32,10 +33,20 @@ class Probes:
 
     def due(self, now: float, share: float, draw: Callable[[], float]) -> bool:
         """Whether the next call shall be a probe."""
-        return not self._running and share > 0 and now >= self._pause_ends and draw() < share
+        return not self._running and (now < self._promised_until or self._drawn(now, share, draw))
+
+    def offered(self, now: float, share: float, draw: Callable[[], float]) -> bool:
+        """Whether a tool shall stand in a list all the same; then the next call is a probe, if it comes soon."""
+        if self._running or not self._drawn(now, share, draw):
+            return False
+        self._promised_until = now + PROMISE_S
+        return True
+
+    def _drawn(self, now: float, share: float, draw: Callable[[], float]) -> bool:
+        return share > 0 and now >= self._pause_ends and draw() < share
 
     def begin(self) -> None:
-        self._running = True
+        self._running, self._promised_until = True, 0.0
 
     def end(self, verdict: Verdict, now: float) -> None:
         self._running = False
