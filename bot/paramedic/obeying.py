@@ -88,15 +88,6 @@ class Obeying(Attempts):
         except RuntimeError:  # its loop is closed
             dropped.add("abandon")
 
-    def draws_probe(self) -> bool | None:
-        """For a router: None while the path is open, else whether this call shall probe it."""
-        with self._lock:
-            now = self.clock()
-            effects = self._gate.effects_at(now)
-            if effects is None or effects.closed_until is None or self._gate.forced is not None:
-                return None
-            return self._gate.may_probe(effects, now)
-
     @property
     def ready(self) -> bool:
         """Whether the local breaker and the operator would let a call through now."""
