@@ -523,6 +523,16 @@ def test_what_a_list_named_long_ago_is_refused(run, clock, command, obey):
         run(tool(1))
 
 
+def test_a_tool_that_is_switched_off_altogether_is_refused_whatever_a_list_promised(run, clock, command, obey):
+    guard = Guard("search", peer="web", clock=clock, draw=lambda: 0.0)
+    tool = guard(echo)
+    obey(command("trip_breaker", peer="web", probe_share=0.1))
+    assert paramedic.available([tool]) == [tool]
+    obey(command("disable_tool", peer="web", probe_share=0.0))
+    with pytest.raises(CommandRefused):
+        run(tool(1))
+
+
 def test_tokens_are_capped_to_the_least_that_is_asked(run, clock, command, obey):
     guard = Guard("llm", peer="aurora", clock=clock)
 

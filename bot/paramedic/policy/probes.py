@@ -33,7 +33,9 @@ class Probes:
 
     def due(self, now: float, share: float, draw: Callable[[], float]) -> bool:
         """Whether the next call shall be a probe."""
-        return not self._running and (now < self._promised_until or self._drawn(now, share, draw))
+        if self._running or share <= 0:
+            return False
+        return now < self._promised_until or self._drawn(now, share, draw)
 
     def offered(self, now: float, share: float, draw: Callable[[], float]) -> bool:
         """Whether a tool shall stand in a list all the same; then the next call is a probe, if it comes soon."""
