@@ -41,10 +41,12 @@ def stub():
 
 
 @pytest.fixture
-def pipeline(stub):
+def pipeline(stub, clock):
     """The recorder, and the reader that sends its metrics when told to."""
     recorder = Recorder()
-    exporter = LinkedMetrics(OTLPMetricExporter(endpoint=f"{stub.url}/v1/metrics", timeout=5), Link(stub.url))
+    exporter = LinkedMetrics(
+        OTLPMetricExporter(endpoint=f"{stub.url}/v1/metrics", timeout=5), Link(stub.url, clock=clock)
+    )
     reader = Reader(exporter, math.inf, recorder)
     resource = Resource({"service.name": "support-bot", "service.instance.id": "bot-1"})
     provider = MeterProvider([reader], resource, shutdown_on_exit=False)
@@ -113,17 +115,38 @@ def test_failed_calls_are_read_by_their_type_of_error(pipeline, stub):
     assert rows["paramedic.call.duration.errors{timeout}"][0]["sum"] == 1
 
 
-def test_a_dead_collector_loses_only_what_was_sent_to_it(pipeline, stub):
+def test_a_dead_collector_loses_what_was_recorded_meanwhile_and_is_asked_once_a_second(pipeline, stub, clock):
     recorder, reader = pipeline
     stub.status = 400
-    recorder.ended(Guard, Call, "worked", None, 1.0)
-    reader.force_flush()
+    for seconds in (1.0, 2.0, 4.0):  # the second export comes too early to be tried
+        recorder.ended(Guard, Call, "worked", None, seconds)
+        reader.force_flush()
+        clock.now += 0.6
+    assert len(stub.headers) == 2
     stub.status = 200
-    reader._exporter._link._retry_s = 0.0
-    reader._exporter._link._retry_at.clear()
-    recorder.ended(Guard, Call, "worked", None, 2.0)
+    clock.now += 1
+    recorder.ended(Guard, Call, "worked", None, 8.0)
     reader.force_flush()
-    assert [(p.count, p.sum) for name, p, *_ in stub.histograms if name == "paramedic.call.duration"] == [(1, 2.0)]
+    assert [(p.count, p.sum) for name, p, *_ in stub.histograms if name == "paramedic.call.duration"] == [(1, 8.0)]
+
+
+def test_at_the_end_one_failure_is_enough(clock):
+    """Each try may take as long as an export may; there is no time for more."""
+    link, tried = Link("nowhere", clock=clock), []
+    assert link.send("spans", 1, lambda: True)
+    link.closing = True
+    for what in ("spans", "metrics", "events"):
+        assert not link.send(what, 1, lambda what=what: tried.append(what))
+    assert tried == ["spans"]
+
+
+def test_at_the_end_a_signal_that_never_worked_does_not_keep_the_others(clock):
+    """As with a backend that takes no logs."""
+    link = Link("backend", clock=clock)
+    assert not link.send("events", 1, lambda: False)
+    link.closing = True
+    assert not link.send("events", 1, lambda: True)
+    assert link.send("spans", 1, lambda: True)
 
 
 def test_feedback_and_money_arrive_as_counters(pipeline, stub):

@@ -59,6 +59,13 @@ def test_whatever_the_range_it_keeps_every_value_in_few_buckets(values):
     assert offset + len(counts) - 1 in ours.buckets
 
 
+@pytest.mark.parametrize(("apart", "scale"), [(MOST_BUCKETS - 1, 20), (MOST_BUCKETS, 19), (2 * MOST_BUCKETS, 18)])
+def test_it_gets_coarser_when_the_buckets_do_not_fit_and_not_before(apart, scale):
+    """The oracle is the SDK again: two values that lie so many of the finest buckets apart."""
+    values = [2.0 ** ((bucket + 0.5) / 2**20) for bucket in (0, apart)]
+    assert of(values, batch=1).scale == of_the_sdk(values).scale == scale
+
+
 @given(st.lists(durations, min_size=1, max_size=40), st.randoms())
 def test_neither_order_nor_batches_matter(values, dice):
     mixed = list(values)
