@@ -55,6 +55,7 @@ class Call(Frame):
     timeout_s: float | None = None  # of this attempt
     own_deadline_s: float | None = None  # of the guard, before the surrounding budget shortened it
     abandoned = False  # a command let it go
+    streamed = False  # it lasts until its stream of chunks has ended
     effects: Effects | None = None  # of commands, in force when it began
     said: dict[str, Value] | None = None  # what `set` wrote
     first_token_s: float | None = None

@@ -155,6 +155,7 @@ class Attempt:
             deadline_s = turn.step.deadline_s
         if guard is not None:
             self._call = self.run(guard.begin, cast("asyncio.Task[Any] | None", waiter), turn.probe)
+            self._call.streamed = True
             deadline_s = self._call.timeout_s
         self.progress = Progress(
             getattr(guard, "rules", NO_RULES),

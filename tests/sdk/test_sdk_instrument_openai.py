@@ -295,6 +295,52 @@ def test_a_stream_inside_a_guard_is_a_child_of_it_also_when_it_outlives_it(clien
     assert inner.attributes["gen_ai.usage.output_tokens"] == 2
 
 
+def test_a_stream_inside_a_guard_of_streams_is_told_on_its_span(client, stub, sink):
+    stub.answers(chat_stream())
+
+    @paramedic.guard("llm.stream", useful=paramedic.genai.useful, ends=paramedic.genai.ends)
+    def answer():
+        yield from client.chat.completions.create(**ASK, stream=True)
+
+    assert len(list(answer())) == 5
+    (span,) = sink.spans
+    assert (span.name, about(span)["gen_ai.usage.output_tokens"]) == ("llm.stream", 2)
+
+
+def test_an_async_stream_inside_a_guard_of_streams_is_told_on_its_span(aask, stub, sink):
+    stub.answers(events(chunk(role="assistant"), chunk(content="Half")), chat_stream())
+
+    async def work(client):
+        @paramedic.guard("llm.stream", useful=paramedic.genai.useful, ends=paramedic.genai.ends)
+        async def answer():
+            async for piece in await client.chat.completions.create(**ASK, stream=True):
+                yield piece
+
+        with pytest.raises(paramedic.StreamCut):
+            await _all(answer())
+        return await _all(answer())
+
+    assert len(aask(work)) == 5
+    cut, whole = sink.spans
+    assert (cut.name, about(cut)["paramedic.useless"]) == ("llm.stream", "cut")
+    assert about(whole)["gen_ai.usage.output_tokens"] == 2
+
+
+def test_a_deadline_ends_a_stream_that_hangs_as_a_timeout_of_the_client(aask, stub, sink):
+    gate = threading.Event()
+    stub.answers(chat_stream(gate=gate))
+
+    async def late(client):
+        with paramedic.deadline(0.2), pytest.raises(openai.APITimeoutError) as timeout:
+            await _all(await client.chat.completions.create(**ASK, stream=True))
+        gate.set()
+        return timeout.value
+
+    assert isinstance(aask(late), TimeoutError)
+    assert about(sink.spans[0])["error.type"] == "timeout"
+    assert "paramedic.useless" not in about(sink.spans[0])
+
+
 def test_the_clients_own_helper_for_streams_works_on_a_watched_one(client, stub, sink):
     stub.answers(chat_stream())
     with client.chat.completions.stream(**ASK) as stream:

@@ -4,6 +4,7 @@ paramedic.instrument()            everything that is installed, whether imported
 paramedic.instrument("openai")    only this
 """
 
+from collections.abc import Callable
 from importlib import import_module
 
 from paramedic.instrument.hooks import after_import
@@ -48,7 +49,7 @@ def uninstrument() -> None:
     restore_all()
 
 
-def _patching(module: str, where: str):  # type: ignore[no-untyped-def]
+def _patching(module: str, where: str) -> Callable[[], object]:
     def patch() -> None:
         import_module(where).patch(module.partition(".")[0])
 

@@ -4,7 +4,8 @@
                                                |
                                                +--> in a guard of the team: its span says what was asked and answered
                                                +--> else: a guard of the client's own, a call
-                                               +--> streams: a guard of the client's own until the last chunk
+                                               +--> streams: the same, if that guard is one of streams; else a guard
+                                                    of the client's own, until the last chunk
 
 The program gets what the client gives, as the client gives it.
 """
@@ -132,9 +133,9 @@ class Vendor:
     # A stream of chunks
 
     def _stream(self, made: "_Made") -> Any:
-        open_call, described, context, _ = self._open(made, None)
+        open_call, described = self._open(made, None)
         try:
-            result = context.run(made.sent, described)
+            result = open_call.context.run(made.sent, described)
         except BaseException as error:
             open_call.failed(error)
             raise
@@ -142,25 +143,28 @@ class Vendor:
         return result
 
     async def _astream(self, made: "_Made") -> Any:
-        open_call, described, context, call = self._open(made, asyncio.current_task())
+        open_call, described = self._open(made, asyncio.current_task())
         try:
-            result = await _inside(context, made.asent(described))
-            call.settle()
+            result = await _inside(open_call.context, made.asent(described))
+            open_call.opened()
         except BaseException as error:
             open_call.failed(error)
             raise
-        call.task = None  # from here on nobody waits where the stream could be ended
         watch(result, open_call)
         return result
 
-    def _open(self, made: "_Made", task: "asyncio.Task[Any] | None") -> Any:
-        guard, context = self._guard(made), copy_context()
+    def _open(self, made: "_Made", task: "asyncio.Task[Any] | None") -> tuple[OpenCall, Described]:
+        outer, context = current_call(), copy_context()
+        if outer.streamed and outer.describes(made.asked.attributes):
+            described = Described(outer, made.asked, own=False)
+            return OpenCall(None, outer, context, described, self._as_own), described
+        guard = self._guard(made)
         call = context.run(guard.begin, task)
         if task is not None and call.timeout_s is not None:
             call.end_in(call.timeout_s)
         call.describes(made.asked.attributes)
         described = Described(call, made.asked, own=True)
-        return OpenCall(guard, call, context, described), described, context, call
+        return OpenCall(guard, call, context, described, self._as_own), described
 
     def _guard(self, made: "_Made") -> Guard:
         return guard_of(self.name, made.asked.peer, self._ignored)

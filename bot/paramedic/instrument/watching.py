@@ -3,6 +3,9 @@
 request --begin--> Stream --its iterator replaced--> chunk, chunk, ... --> ended, failed, or left early
 """
 
+import asyncio
+import math
+import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import Context
@@ -21,17 +24,38 @@ class OpenCall:
     Everything runs in a context of its own: nothing is current in the program between two chunks.
 
     Args:
-        guard: Whose call it is; None for one that somebody else ends.
+        guard: Whose call it is; None for one of a team's guard of streams, which ends it.
         call: The call.
         context: In which it began.
         described: Who notes what the stream says.
+        as_own: Makes an error of ours one of the client's as well.
     """
 
-    def __init__(self, guard: Guard | None, call: Call, context: Context, described: Described) -> None:
-        self._guard, self._call, self._context, self._described = guard, call, context, described
+    def __init__(
+        self,
+        guard: Guard | None,
+        call: Call,
+        context: Context,
+        described: Described,
+        as_own: Callable[[Exception], Exception],
+    ) -> None:
+        self.context, self.as_own = context, as_own
+        self._guard, self._call, self._described = guard, call, described
         self._over = False
         self.stepping = False  # the client is at work on the next chunk
         self.watched = False  # somebody reads chunks
+
+    def opened(self) -> None:
+        """The client has its stream: from here on, who waits for a chunk bounds that wait."""
+        if self._guard is not None:
+            self._call.settle()
+            self._call.task = None
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until its deadline; None without one, or when somebody else sees to it."""
+        bounded = self._guard is not None and self._call.ends_at != math.inf
+        return max(0.0, self._call.ends_at - time.monotonic()) if bounded else None
 
     def chunk(self, chunk: Any) -> None:
         if not self._over:
@@ -41,7 +65,7 @@ class OpenCall:
         """The stream came to its end, or what came was no stream of chunks."""
         if self._finish(whole=True) and self._guard is not None:
             try:
-                self._context.run(self._guard.ended, self._call, None)
+                self.context.run(self._guard.ended, self._call, None)
             except Useless:
                 return  # the program has it already, and may make of it what it wants
 
@@ -52,7 +76,7 @@ class OpenCall:
             Exception: One that stands for the error, when a command or a deadline ended the call.
         """
         if self._finish(whole=False) and self._guard is not None:
-            self._context.run(self._guard.failed, self._call, error)
+            self.context.run(self._guard.failed, self._call, error)
 
     def closed(self) -> None:
         """The program closed what the stream comes from, or let go of it."""
@@ -117,8 +141,12 @@ class WatchedAsyncIterator(_Watched):
 
     async def __anext__(self) -> Any:
         self._open.stepping = True
+        left_s = self._open.left_s
         try:
-            chunk = await self._inner.__anext__()
+            if left_s is None:
+                chunk = await self._inner.__anext__()
+            else:
+                chunk = await self._in_time(left_s)
         except StopAsyncIteration:
             self._open.stepping = False
             self._open.ended()
@@ -129,6 +157,13 @@ class WatchedAsyncIterator(_Watched):
         self._open.stepping = False
         self._open.chunk(chunk)
         return chunk
+
+    async def _in_time(self, left_s: float) -> Any:
+        try:
+            async with asyncio.timeout(left_s):
+                return await self._inner.__anext__()
+        except TimeoutError as error:
+            raise self._open.as_own(error) from None
 
 
 def watch(result: Any, open_call: OpenCall) -> None:
