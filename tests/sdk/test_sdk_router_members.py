@@ -12,8 +12,11 @@ from paramedic import BreakerOpen, Guard, Refused, Router, StreamCut
 from paramedic.cascade import Cascade
 from paramedic.members import GuardOptions, Member, RouterOptions, members_of
 from paramedic.policy.breaker import Breaker, State
+from paramedic.policy.retry import Retry
 from paramedic.registry import registry
+from paramedic.request import request
 from paramedic.testing import StatusError
+from paramedic.testing.waiting import no_wait
 
 
 async def echo(value=None):
@@ -223,6 +226,38 @@ def test_a_stream_without_a_first_token_goes_on_at_another_member(run):
 
     router = Router("bot", {"a": hang, "b": streaming("b", [])}, first_token_s=0.01, draw=lambda: 0.5)
     assert run(collected(router.stream("hi"))) == ["", "bx"]
+
+
+def test_streams_are_asked_for_again_after_a_wait(run, sink):
+    errors = [StatusError(503), StatusError(429, {"retry-after": "2"})]
+
+    async def stream(question):
+        if errors:
+            raise errors.pop(0)
+        yield "at last"
+
+    router = Router("bot", {"a": stream, "b": stream}, retry=Retry(base_s=1), draw=lambda: 0.5)
+    with no_wait() as waited:
+        assert run(collected(router.stream("hi"))) == ["at last"]
+    assert waited == [0.5]
+    assert [span.attributes.get("paramedic.retry") for span in sink.spans] == [None, None, 1]
+
+
+def test_no_stream_is_asked_for_where_the_data_may_not_go(run):
+    seen = []
+    members = {
+        "a": Member(streaming("a", seen), region="us"),
+        "b": Member(streaming("b", seen, error=OSError("b"), after=0), region="eu"),
+    }
+    router = Router("bot", members, retry=3, breaker=None)
+
+    async def main():
+        with request(residency={"eu"}):
+            await collected(router.stream("hi"))
+
+    with pytest.raises(OSError, match="b"):
+        run(main())
+    assert set(seen) == {"b"}
 
 
 def test_streams_fall_back_too_and_leave_nothing_behind(run):
