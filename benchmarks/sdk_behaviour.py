@@ -22,8 +22,6 @@ KEPT: Final = FOLDER.parent / "build/bench/sdk-comparison.json"
 PAGE: Final = FOLDER.parent / "docs/sdk-comparison.md"
 QUIET: Final = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "TRACELOOP_TELEMETRY": "false",
-    "OTEL_SDK_DISABLED": "false",
     "PYTHONWARNINGS": "ignore",
 }
 

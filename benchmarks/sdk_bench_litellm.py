@@ -3,7 +3,7 @@
 from typing import Any
 
 import litellm
-from sdk_measure import Case
+from sdk_measure import ROUTED, Case
 
 ASKED = [{"role": "user", "content": "hello"}]
 
@@ -16,4 +16,4 @@ def cases() -> list[Case]:
     async def routed() -> Any:
         return await router.acompletion("llm", ASKED)
 
-    return [Case("LiteLLM Router, its mock answer", routed, peer=True, share=0.01)]
+    return [Case("LiteLLM Router, its mock answer", routed, peer=True, beside=ROUTED, share=0.01)]

@@ -3,7 +3,7 @@
 import logfire
 from opentelemetry.sdk.trace import SpanProcessor
 from sdk_cases import FIVE, bare
-from sdk_measure import Case
+from sdk_measure import TOLD, Case
 
 
 def cases() -> list[Case]:
@@ -16,6 +16,12 @@ def cases() -> list[Case]:
             return await bare()
 
     return [
-        Case("logfire.span, 5 attributes", span, peer=True, share=0.25),
-        Case("logfire.instrument", logfire.instrument("call", extract_args=False)(bare), peer=True, share=0.25),
+        Case("logfire.span, 5 attributes", span, peer=True, beside=TOLD, share=0.25),
+        Case(
+            "logfire.instrument",
+            logfire.instrument("call", extract_args=False)(bare),
+            peer=True,
+            beside=TOLD,
+            share=0.25,
+        ),
     ]

@@ -19,7 +19,7 @@ from fluxgate.trippers import FailureRate, MinRequests
 from fluxgate.windows import CountWindow
 from purgatory import AsyncCircuitBreakerFactory
 from sdk_cases import bare, called
-from sdk_measure import Case
+from sdk_measure import EVERY, FUNCTION, RETRIED, TIMED, Case
 
 DEADLINE_S = 8
 
@@ -33,6 +33,7 @@ def cases() -> list[Case]:
 
 
 def _breakers() -> list[Case]:
+    blocking = pybreaker.CircuitBreaker()(called)
     aio = aiobreaker.CircuitBreaker(timeout_duration=datetime.timedelta(seconds=60))
     in_a_row = pr.resilient(circuit_breaker=pr.CircuitBreakerConfig())
     window = pr.CircuitBreakerConfig(sliding_window_size=20, minimum_calls=10, slow_call_duration=5)
@@ -40,7 +41,7 @@ def _breakers() -> list[Case]:
     flux = fluxgate.AsyncCircuitBreaker(window=CountWindow(20), tripper=rate)
     lock = interlock.CircuitBreaker(name="llm", config=interlock.Config(window_size=20))
     return [
-        Case("pybreaker, function that blocks", pybreaker.CircuitBreaker()(called), base="bare call", peer=True),
+        Case("pybreaker, function that blocks", blocking, base="bare call", peer=True, beside=FUNCTION),
         Case("aiobreaker", aio(bare), peer=True),
         Case("purgatory", AsyncCircuitBreakerFactory()("llm")(bare), peer=True),
         Case("fluxgate, failure rate", flux(bare), peer=True, share=0.5),
@@ -54,9 +55,15 @@ def _breakers() -> list[Case]:
 def _deadlines() -> list[Case]:
     lock = interlock.Pipeline.builder().timeout(DEADLINE_S).build()
     return [
-        Case("pyresilience, timeout", pr.resilient(timeout=pr.TimeoutConfig(DEADLINE_S))(bare), peer=True, share=0.5),
-        Case("hyx, timeout", _in_loop(_hyx_timeout), peer=True, share=0.5),
-        Case("interlock-cb, timeout", lock(bare), peer=True, share=0.5),
+        Case(
+            "pyresilience, timeout",
+            pr.resilient(timeout=pr.TimeoutConfig(DEADLINE_S))(bare),
+            peer=True,
+            beside=TIMED,
+            share=0.5,
+        ),
+        Case("hyx, timeout", _in_loop(_hyx_timeout), peer=True, beside=TIMED, share=0.5),
+        Case("interlock-cb, timeout", lock(bare), peer=True, beside=TIMED, share=0.5),
     ]
 
 
@@ -72,9 +79,9 @@ def _sets() -> list[Case]:
     breaker = interlock.CircuitBreaker(name="llm", config=interlock.Config(window_size=20))
     pipeline = steps.circuit_breaker(breaker).bulkhead(64).timeout(DEADLINE_S).build()
     return [
-        Case("pyresilience, all five", every(bare), peer=True, share=0.5),
-        Case("hyx, all five", _in_loop(_hyx_all), peer=True, share=0.5),
-        Case("interlock-cb, all five", pipeline(bare), peer=True, share=0.25),
+        Case("pyresilience, all five", every(bare), peer=True, beside=EVERY, share=0.5),
+        Case("hyx, all five", _in_loop(_hyx_all), peer=True, beside=EVERY, share=0.5),
+        Case("interlock-cb, all five", pipeline(bare), peer=True, beside=EVERY, share=0.25),
     ]
 
 
@@ -93,11 +100,11 @@ def _retries() -> list[Case]:
     stamped = stamina.retry(on=ConnectionError, attempts=3, wait_initial=0, wait_max=0, wait_jitter=0)
     resilient = pr.resilient(retry=pr.RetryConfig(max_attempts=3, delay=0))
     return [
-        Case("tenacity, no retry needed", tenacious(bare), peer=True, share=0.25),
-        Case("stamina, no retry needed", stamped(bare), peer=True, share=0.25),
-        Case("tenacity, a retry that works", tenacious(every_other), peer=True, share=0.25),
-        Case("stamina, a retry that works", stamped(every_other), peer=True, share=0.25),
-        Case("pyresilience, a retry that works", resilient(every_other), peer=True, share=0.25),
+        Case("tenacity, no retry needed", tenacious(bare), peer=True, beside=EVERY, share=0.25),
+        Case("stamina, no retry needed", stamped(bare), peer=True, beside=EVERY, share=0.25),
+        Case("tenacity, a retry that works", tenacious(every_other), peer=True, beside=RETRIED, share=0.25),
+        Case("stamina, a retry that works", stamped(every_other), peer=True, beside=RETRIED, share=0.25),
+        Case("pyresilience, a retry that works", resilient(every_other), peer=True, beside=RETRIED, share=0.25),
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, Tracer
-from sdk_measure import BARE, GUARD, SPAN, Case
+from sdk_measure import BARE, EVERY, FUNCTION, GUARD, RETRIED, ROUTED, SPAN, TIMED, TOLD, Case
 
 import paramedic
 from paramedic.policy.breaker import Breaker
@@ -75,14 +75,19 @@ def guards(of: Tracer) -> list[Case]:
     """The guards that others are measured beside, too."""
     plain = paramedic.guard("plain", peer="aurora", max_concurrent=64)(bare)
     timed = paramedic.guard("timed", peer="aurora", max_concurrent=64, deadline_s=8)(bare)
-    full = paramedic.guard("full", peer="aurora", max_concurrent=64, deadline_s=8)(bare)
+    every = paramedic.guard("every", peer="aurora", max_concurrent=64, deadline_s=8, retry=3, fallbacks=[bare])(bare)
     recorder = Recorder()
     return [
         Case(GUARD, plain),
-        Case("guard with a deadline, no telemetry", timed),
-        Case("guard with its span and metrics", plain, share=0.5, around=lambda: telemetry(of, recorder)),
-        Case("guard with all: deadline, span, metrics", full, share=0.5, around=lambda: telemetry(of, recorder)),
+        Case(FUNCTION, paramedic.guard("sync", peer="aurora")(called), base="bare call"),
+        Case(TIMED, timed),
+        Case(EVERY, every),
+        Case(TOLD, plain, share=0.5, around=lambda: telemetry(of, recorder)),
+        Case(
+            "guard with all five policies, span and metrics", every, share=0.5, around=lambda: telemetry(of, recorder)
+        ),
         retrying(),
+        routing(),
     ]
 
 
@@ -94,10 +99,8 @@ def ours(of: Tracer) -> list[Case]:
         *guards(of),
         Case("guard with its span", plain(bare), share=0.5, around=lambda: telemetry(of, None)),
         Case("guard with its metrics", plain(bare), around=lambda: telemetry(None, recorder)),  # type: ignore[arg-type]
-        Case("guard of a function", paramedic.guard("sync", peer="aurora")(called), base="bare call"),
         _refusing(),
         _block(),
-        _routing(),
         *_streaming(),
     ]
 
@@ -115,7 +118,7 @@ def retrying() -> Case:
             raise ConnectionError
         return 1
 
-    return Case("guard with a retry that works", guard(every_other), share=0.25)
+    return Case(RETRIED, guard(every_other), share=0.25)
 
 
 def _refusing() -> Case:
@@ -145,13 +148,13 @@ def _block() -> Case:
     return Case("guard as a context manager", block)
 
 
-def _routing() -> Case:
+def routing() -> Case:
     router = paramedic.Router("router", {"eu-1a": bare, "eu-1b": bare}, peer="aurora")
 
     async def routed() -> int:
         return int(await router())
 
-    return Case("router of two", routed)
+    return Case(ROUTED, routed)
 
 
 def _streaming() -> list[Case]:

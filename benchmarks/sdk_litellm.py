@@ -26,6 +26,7 @@ class LiteLLM(Library):
     note: ClassVar = {
         "trickle": "`LITELLM_MAX_STREAMING_DURATION_SECONDS`, one for the whole process",
         "stampede": "a cooldown ends for all at once",
+        "fork": "not tried: what it counts, it counts within an event loop",
     }
 
     async def begin(self) -> None:

@@ -17,6 +17,12 @@ from typing import Any, Final
 
 SPAN: Final = "OpenTelemetry span, 5 attributes"
 GUARD: Final = "guard, no telemetry"
+TIMED: Final = "guard with a deadline, no telemetry"
+EVERY: Final = "guard with all five policies, no telemetry"
+RETRIED: Final = "guard with a retry that works"
+TOLD: Final = "guard with its span and metrics"
+FUNCTION: Final = "guard of a function that blocks"
+ROUTED: Final = "router of two"
 BARE: Final = "bare await"
 
 
@@ -31,6 +37,7 @@ class Case:
         peer: Whether it is another project's.
         share: Of the usual number of calls, for what takes long.
         chunks: Of a stream, to be divided by.
+        beside: Of another project's: the case of ours that does the same.
         around: Entered around each measurement: what must be switched on for this case alone.
     """
 
@@ -40,6 +47,7 @@ class Case:
     peer: bool = False
     share: float = 1.0
     chunks: int = 0
+    beside: str = GUARD
     around: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
 
@@ -113,8 +121,8 @@ def rows(cases: Sequence[Case], measured: Measured, *, ours_again: bool = False)
         if case.chunks or case.name == case.base:
             continue
         found.append(row(case.name, "of an OpenTelemetry span", _ratio(each, measured[SPAN]), "ratio", case.peer))
-        if ours_again and GUARD in measured:
-            found.append(row(case.name, f"of our {GUARD}", _ratio(each, measured[GUARD]), "ratio", True))
+        if ours_again:
+            found.append(row(case.name, f"of our {case.beside}", _ratio(each, measured[case.beside]), "ratio", True))
     return found
 
 
