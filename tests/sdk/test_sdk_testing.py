@@ -10,7 +10,16 @@ from paramedic import BulkheadFull, CommandRefused, Guard, Shed
 from paramedic.contract.command import AckState
 from paramedic.policy.breaker import Breaker
 from paramedic.policy.retry import Retry
-from paramedic.testing import Clock, FaultInjector, MemorySink, StatusError, commands, fresh_guards, no_wait
+from paramedic.testing import (
+    Clock,
+    FaultInjector,
+    MemorySink,
+    StatusError,
+    commands,
+    fresh_guards,
+    no_wait,
+    run_virtually,
+)
 from paramedic.waits import waits
 
 
@@ -368,3 +377,38 @@ def test_fresh_guards_keep_their_calls_in_flight():
             guard.run_sync(reply_sync)
     assert guard.in_flight()[0] == 0
     assert guard.run_sync(reply_sync) == "answer"
+
+
+def test_in_virtual_time_a_hang_ends_at_its_deadline_and_not_before(clock):
+    faults = FaultInjector(clock=clock)
+    faults.hang(60)
+    guard = Guard("llm", deadline_s=8, clock=clock, breaker=Breaker(in_a_row=1, rest_s=30))
+
+    async def main():
+        with pytest.raises(TimeoutError):
+            await guard.run(faults.wrap(reply))
+        assert clock() == 1008
+        assert not guard.available
+        await asyncio.sleep(30)
+        assert guard.available
+        faults.hang(7)
+        return await guard.run(faults.wrap(reply))
+
+    assert run_virtually(clock, main()) == "answer"
+    assert clock() == 1045
+
+
+def test_in_virtual_time_a_stream_that_stalls_is_cut_after_its_gap(clock):
+    faults = FaultInjector(clock=clock)
+    faults.hang(60, after=2)
+    guarded = Guard("llm", idle_s=5, clock=clock)(faults.wrap(tell))
+    assert run_virtually(clock, heard_of(guarded())) == [0, 1, "StreamCut"]
+    assert clock() == 1005
+
+
+def test_in_virtual_time_waiting_for_nothing_is_an_error_and_no_hang(clock):
+    async def main():
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(RuntimeError, match="nothing will ever wake them"):
+        run_virtually(clock, main())

@@ -5,6 +5,7 @@ from paramedic.testing.faults import FaultInjector, StatusError
 from paramedic.testing.fresh import fresh_guards
 from paramedic.testing.platform import FakePlatform, commands
 from paramedic.testing.sink import MemorySink
+from paramedic.testing.virtual import run_virtually
 from paramedic.testing.waiting import no_wait
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "commands",
     "fresh_guards",
     "no_wait",
+    "run_virtually",
 ]

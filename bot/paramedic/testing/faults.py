@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
 from paramedic.testing.clock import Clock
+from paramedic.testing.virtual import VirtualLoop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,8 +89,8 @@ class FaultInjector:
 
     Args:
         seed: Of the choice which calls are hit, when a share of them is.
-        clock: Waiting moves this clock instead of sleeping. The timers of an event loop do not hear of it:
-            a test of an async deadline leaves it out and uses a deadline of some milliseconds.
+        clock: Waiting moves this clock instead of sleeping. The timers of an event loop hear of it only in
+            `run_virtually`.
 
     Attributes:
         calls: That reached a wrapped function, hit or not.
@@ -222,7 +223,7 @@ class FaultInjector:
             time.sleep(seconds)
 
     async def _sleep_async(self, seconds: float) -> None:
-        if seconds and self._clock is None:
+        if seconds and (self._clock is None or isinstance(asyncio.get_running_loop(), VirtualLoop)):
             await asyncio.sleep(seconds)
         else:
             self._sleep(seconds)
