@@ -5,7 +5,7 @@ from typing import assert_type
 
 import paramedic
 from paramedic import Breaker, Call, Fallback, Guard, Retry
-from paramedic.testing import Clock, FaultInjector, MemorySink, commands, no_wait
+from paramedic.testing import Clock, FaultInjector, MemorySink, commands, no_wait, run_virtually
 
 
 async def ask(question: str) -> str:
@@ -88,7 +88,9 @@ async def kit() -> None:
         platform.send("shed_load", peer="aurora", share=0.5)
         assert_type(len(sink.spans), int)
         assert_type(waited, list[float])
+    assert_type(run_virtually(clock, ask("?")), str)
 
+    run_virtually(clock, look_up(1))  # error
     faults.wrap(look_up)("1")  # error
     faults.fail("late")  # error
     platform.send("shed_load", "aurora")  # error
