@@ -89,6 +89,8 @@ def test_every_call_arrives_once_and_in_the_right_bucket(pipeline, stub):
     assert about["paramedic.guard"] == "llm.primary"
     assert process["service.instance.id"] == "bot-1"
 
+    assert ("paramedic.dropped", "spans") in {(p[0], p[2].get("paramedic.dropped.what")) for p in stub.points}
+
     rows = read_by_the_collector(stub)
     shapes = [row["distribution"] for row in rows["paramedic.call.duration.count{llm.primary}"]]
     found = {}
