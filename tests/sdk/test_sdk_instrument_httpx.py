@@ -43,13 +43,13 @@ def ask(request, package, run):
     if request.param == "sync":
 
         def ask(*args, **kwargs):
-            with package.Client(trust_env=False) as client:
+            with package.Client(trust_env=False, verify=False) as client:
                 return client.request(*args, **kwargs)
 
         return ask
 
     async def aask(*args, **kwargs):
-        async with package.AsyncClient(trust_env=False) as client:
+        async with package.AsyncClient(trust_env=False, verify=False) as client:
             return await client.request(*args, **kwargs)
 
     return lambda *args, **kwargs: run(aask(*args, **kwargs))
@@ -101,7 +101,7 @@ def test_errors_are_the_clients_own(ask, package, sink):
 
 def test_inside_a_guarded_call_its_span_is_enough(package, stub, sink):
     def order():
-        with package.Client(trust_env=False) as client:
+        with package.Client(trust_env=False, verify=False) as client:
             client.get(stub.url)
             client.get(f"{stub.url}/again")
 
@@ -139,7 +139,7 @@ def test_what_goes_to_the_platform_is_not_recorded(ask, stub, sink, monkeypatch)
 def test_what_opentelemetry_asks_to_leave_alone_is_left_alone(package, stub, sink):
     token = context.attach(context.set_value("suppress_instrumentation", True))
     try:
-        with package.Client(trust_env=False) as client:
+        with package.Client(trust_env=False, verify=False) as client:
             client.get(stub.url)
     finally:
         context.detach(token)
@@ -159,7 +159,7 @@ def test_a_deadline_ends_a_request_as_a_timeout_of_the_client(package, stub, sin
     stub.answers(Reply({}, wait=wait))
 
     async def late():
-        async with package.AsyncClient(trust_env=False) as client:
+        async with package.AsyncClient(trust_env=False, verify=False) as client:
             with paramedic.deadline(0.05), pytest.raises(package.TimeoutException) as timeout:
                 await client.get(stub.url)
             wait.set()
@@ -174,7 +174,7 @@ def test_a_cancelled_request_is_no_failure(package, stub, run):
     stub.answers(Reply({}, wait=wait))
 
     async def give_up():
-        async with package.AsyncClient(trust_env=False) as client:
+        async with package.AsyncClient(trust_env=False, verify=False) as client:
             asking = asyncio.create_task(client.get(stub.url))
             while not stub.seen:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
@@ -188,7 +188,7 @@ def test_a_cancelled_request_is_no_failure(package, stub, run):
 
 
 def test_streamed_bodies_stay_streams(package, stub, sink):
-    with package.Client(trust_env=False) as client, client.stream("GET", stub.url) as response:
+    with package.Client(trust_env=False, verify=False) as client, client.stream("GET", stub.url) as response:
         assert b"".join(response.iter_bytes()) == b'{"ok": true}'
     assert len(sink.spans) == 1
 

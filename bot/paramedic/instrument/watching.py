@@ -4,7 +4,9 @@ request --begin--> Stream --its iterator replaced--> chunk, chunk, ... --> ended
 """
 
 import asyncio
+import contextlib
 import math
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -41,7 +43,7 @@ class OpenCall:
     ) -> None:
         self.context, self.as_own = context, as_own
         self._guard, self._call, self._described = guard, call, described
-        self._over = False
+        self._open = [True]
         self.stepping = False  # the client is at work on the next chunk
         self.watched = False  # somebody reads chunks
 
@@ -79,20 +81,44 @@ class OpenCall:
             self.context.run(self._guard.failed, self._call, error)
 
     def closed(self) -> None:
-        """The program closed what the stream comes from, or let go of it."""
-        if self.stepping:
-            return  # the client closes it itself at the end
-        if not self.watched:
-            return self.ended()  # read by other means than chunks
-        self.failed(GeneratorExit())
+        """The program closed what the stream comes from, or the client did so at its end."""
+        if self.stepping or self._over:
+            return  # at the end; that is told in another way
+        if self._guard is not None and self._guard._lock.locked():
+            return self.let_go()
+        if self.watched:
+            self.failed(GeneratorExit())
+        else:
+            self.ended()  # read by other means than chunks
+
+    def let_go(self) -> None:
+        """Nobody has the stream any more. Told on a thread of its own: the garbage collector runs anywhere, also while
+        this thread holds a lock that is needed for it."""
+        if self._over:
+            return
+        tell = threading.Thread(target=self._tell_quietly, name="paramedic-let-go", daemon=True)
+        with contextlib.suppress(RuntimeError):  # the interpreter is going as well
+            tell.start()
+
+    def _tell_quietly(self) -> None:
+        with contextlib.suppress(Exception):
+            if self.watched:
+                self.failed(GeneratorExit())
+            else:
+                self.ended()
 
     def _finish(self, *, whole: bool) -> bool:
-        if self._over:
+        try:
+            self._open.pop()  # one step: a collector's thread and the program's may come at once
+        except IndexError:
             return False
-        self._over = True
         if self.watched:
             self._described.streamed(whole=whole)
         return True
+
+    @property
+    def _over(self) -> bool:
+        return not self._open
 
 
 class _Watched:
@@ -102,13 +128,11 @@ class _Watched:
         self._inner, self._open = inner, open_call
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self.__dict__["_inner"], name)
 
     def __del__(self) -> None:
-        try:
-            self._open.closed()
-        except Exception as error:  # at the end of the process anything may be gone
-            log.debug("the end of a stream was lost: %r", error)
+        with contextlib.suppress(Exception):  # at the end of the process anything may be gone
+            self._open.let_go()
 
     def _step_failed(self, error: BaseException) -> None:
         self._open.stepping = False
@@ -206,7 +230,7 @@ def _watch_parsed(parsed: Any, open_call: OpenCall) -> None:
 
 def _forgotten(open_call: OpenCall) -> None:
     if not open_call.watched:
-        open_call.ended()
+        open_call.let_go()
 
 
 def _on_close(response: Any, open_call: OpenCall) -> None:
