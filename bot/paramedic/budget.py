@@ -10,7 +10,7 @@ level of fallback, and when its time is up. A frame can end the task that runs i
 import asyncio
 import math
 import time
-from contextvars import ContextVar, Token
+from contextvars import Context, ContextVar, Token
 from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -73,7 +73,7 @@ class Frame:
         task = self.task
         assert task is not None
         self._cancelling = task.cancelling()
-        self._timer = task.get_loop().call_later(seconds, self.interrupt, reason)
+        self._timer = task.get_loop().call_later(seconds, self.interrupt, reason, context=Context())  # holds no span
 
     def interrupt(self, reason: Reason) -> None:
         """End what runs in this frame now; on the thread of its event loop only.

@@ -1,8 +1,9 @@
 """What a guard asks when its call did not help: a function with, perhaps, a deadline of its own."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
+
+from paramedic.callables import is_async, is_async_stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +42,7 @@ class Fallback(Generic[P, R]):
     @property
     def is_async(self) -> bool:
         """Whether its answer has to be awaited or iterated asynchronously, as far as can be seen."""
-        return inspect.iscoroutinefunction(self.fn) or inspect.isasyncgenfunction(self.fn)
+        return is_async(self.fn) or is_async_stream(self.fn)
 
 
 def fallback_of(fn: "Callable[..., Any] | Fallback[..., Any]") -> "Fallback[..., Any]":

@@ -21,6 +21,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from paramedic.attempts import INF, Check
 from paramedic.blocks import CallBlock
 from paramedic.budget import DEADLINE_HEADER, Block, frame, inherited_key, left_s
+from paramedic.callables import is_async, is_async_stream, is_sync_stream
 from paramedic.calls import Call, Value, current_call
 from paramedic.fallbacks import Fallback, fallback_of
 from paramedic.idempotency import KEY_HEADER, key_maker
@@ -141,11 +142,11 @@ class Guard(Obeying):
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Guard a function, sync or async, or an (async) generator function; its signature stays."""
-        if inspect.isasyncgenfunction(fn):
+        if is_async_stream(fn):
             guarded = guarded_stream(self, fn)
-        elif inspect.isgeneratorfunction(fn):
+        elif is_sync_stream(fn):
             guarded = guarded_stream_sync(self, fn)
-        elif inspect.iscoroutinefunction(fn):
+        elif is_async(fn):
             guarded = functools.wraps(fn)(self._guarded(fn))
         else:
             self._check_sync(_called(fn))
@@ -229,19 +230,20 @@ class Guard(Obeying):
     def _guarded(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         if self._make_key is not None:
             return self._keyed(fn)
+        begin, ended = self.begin, self.ended
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             since = marks.count
             try:
-                call = self.begin(task_of(running_loop()))  # as `attempt`, without the cost of another coroutine
-                if call.timeout_s is not None:
+                call = begin(task_of(running_loop()))  # as `attempt`, without the cost of another coroutine
+                if not call.plain and call.timeout_s is not None:
                     call.end_in(call.timeout_s)
                 try:
                     result = await fn(*args, **kwargs)
                 except BaseException as error:
                     self.failed(call, error)
                     raise
-                self.ended(call, result)
+                ended(call, result)
                 return result
             except Exception as error:
                 failure = error

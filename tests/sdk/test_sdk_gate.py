@@ -183,6 +183,22 @@ def test_the_last_permit_goes_to_exactly_one_of_many_threads(restless):
         assert (len(begun), len(refused)) == (5, 3)
 
 
+def test_a_permit_that_comes_free_while_one_waits_to_be_turned_away_is_used():
+    """Two came in together for the last permit; the other one has left again when this one looks closer."""
+    guard, other = Guard("db", max_concurrent=1), object()
+
+    class Lock:
+        def __enter__(self):
+            guard._calls.pop(other, None)
+
+        def __exit__(self, *_):
+            return
+
+    guard._lock, guard._calls[other] = Lock(), None
+    guard.ended(guard.begin(None), "answer")
+    assert guard.counts["worked"] == 1
+
+
 def test_all_calls_of_many_threads_are_counted_and_none_stays_in_flight(restless):
     guard = Guard("db", max_concurrent=4, breaker=None)
     inside, most = [], [0]
