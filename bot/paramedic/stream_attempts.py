@@ -15,7 +15,7 @@ import time
 import types
 from collections.abc import Callable, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from paramedic.policy.streaming import NO_RULES, Late, Progress
 from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, closing, inside, source_of, stream_of
@@ -121,11 +121,13 @@ class Attempt:
         call, late = self._taken(), self.progress.late
         if call is None or self._guard is None:
             return
-        with contextlib.suppress(Exception):  # useless or late: what was given cannot be taken back
+        try:
             if late is None:
                 self.run(self._guard.ended, call, self.progress.kept)
             else:  # of a sync stream, which could not be interrupted
                 self.run(self._guard.failed, call, self._timeout(late))
+        except Exception:  # useless or late: what was given cannot be taken back
+            return
 
     def overdue(self) -> BaseException:
         """What ends it when its next chunk must not be asked for any more."""
@@ -149,31 +151,33 @@ class Attempt:
         return error if by_caller else self._cut(seen)
 
     def _begin(self) -> None:
-        turn, guard, waiter, deadline_s = self._turn, self._guard, self.waiter, None
+        turn, guard, rules, deadline_s = self._turn, self._guard, NO_RULES, None
+        waiter: Any = self.waiter
         if turn.step is not None:
             self.run(turn.step.block().__enter__)
             deadline_s = turn.step.deadline_s
         if guard is not None:
-            self._call = self.run(guard.begin, cast("asyncio.Task[Any] | None", waiter), turn.probe)
-            self._call.streamed = True
-            deadline_s = self._call.timeout_s
-        self.progress = Progress(
-            getattr(guard, "rules", NO_RULES),
-            self.clock(),
-            deadline_s=None if waiter is None else deadline_s,
-            keep=guard is not None and guard._check is not None,
-            fault=functools.partial(_fault, guard),  # does not keep this attempt alive, as a method would
-        )
+            self._call = call = self.run(guard.begin, waiter, turn.probe)
+            call.streamed = True
+            deadline_s, rules = call.timeout_s, getattr(guard, "rules", NO_RULES)
+        self.progress = progress = Progress(rules, self.clock(), None if waiter is None else deadline_s)
+        if guard is not None and guard._check is not None:
+            progress.keep()
+        if rules is not NO_RULES:
+            progress.fault = functools.partial(_fault, guard)  # does not keep this attempt alive, as a method would
         if waiter is not None:
-            waiter.follow(self.progress)
+            waiter.follow(progress)
 
     def _opened(self) -> None:
+        waiter = self.waiter
         if self._call is not None:
             self._call.first_token()
-        if self.waiter is None:
+        if waiter is None:
             self.progress.late = self.progress.lateness(self.clock())
         else:
-            self.waiter.disarm()  # the gaps between chunks may be bounded closer than the time to the first
+            waiter.attentive = True  # the gaps between chunks may be bounded closer than the time to the first
+            if waiter.timer is not None:
+                waiter.disarm()
 
     def _end_empty(self) -> None:
         call = self._taken()
@@ -183,7 +187,7 @@ class Attempt:
             self.run(self._guard.ended, call, self.progress.held_back)
 
     def _fail_if_incomplete(self) -> None:
-        if self.progress.cut:
+        if not self.progress.complete:
             raise IncompleteStream(f"{self._name!r} stopped without the chunk that says it is complete")
 
     def _fail(self, error: BaseException) -> BaseException:
@@ -218,7 +222,7 @@ class Attempt:
     def _taken(self) -> "Call | None":
         """The call, for the one who ends it. The time for which the caller held chunks is not the callee's."""
         call, self._call = self._call, None
-        if self.waiter is not None:
+        if self.waiter is not None and self.waiter.timer is not None:
             self.waiter.disarm()
         if call is not None and self.progress.held_s > 0:
             call.started += self.progress.held_s

@@ -37,7 +37,7 @@ class Waiter:
     waits_for: Any = NOTHING
     attentive = True
     _told = _owed = False  # an interruption that the stream heard of; one that it could not yet
-    _timer: asyncio.TimerHandle | None = None
+    timer: asyncio.TimerHandle | None = None
     _begun_by: "weakref.ref[asyncio.Task[Any]] | None" = None  # the task in which it first waited
     _count = 0  # of cancellations of that task
 
@@ -87,7 +87,7 @@ class Waiter:
         if self._owed:
             self._owed, self._told = False, True
             return True
-        if self._timer is None and not self._told:
+        if self.timer is None and not self._told:
             self._arm()
         return False
 
@@ -105,9 +105,9 @@ class Waiter:
     def disarm(self) -> None:
         """Look no more, or not before it waits again."""
         self.waits_for, self.attentive = NOTHING, True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
     def overdue(self) -> BaseException:
         """What ends a stream whose next chunk must not be asked for any more."""
@@ -126,10 +126,10 @@ class Waiter:
     def _arm(self) -> None:
         when = INF if self.progress is None else self.progress.limit()[0]
         if when != INF:
-            self._timer = self.loop.call_later(max(0.0, when - self.clock()), self._look)
+            self.timer = self.loop.call_later(max(0.0, when - self.clock()), self._look)
 
     def _look(self) -> None:
-        self._timer, self.attentive = None, True
+        self.timer, self.attentive = None, True
         if self.waits_for is NOTHING or self.progress is None or self._told:
             return  # the caller holds a chunk: asking for the next one arms again
         self.progress.late = self.progress.lateness(self.clock())

@@ -118,22 +118,22 @@ def streaming(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., As
     """
 
     async def stream(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        opened = await waiting(_opened(name, turns(args, kwargs), args, kwargs, Waiter()))
+        opened = await _opening(name, turns(args, kwargs), args, kwargs, Waiter())
         if not isinstance(opened, Attempt):
             for chunk in opened:
                 yield chunk
             return
         attempt, progress, clock, run = opened, opened.progress, opened.clock, opened.run
-        asking = False  # whether the source is at work, or the caller
+        given, held_s, asking = 0, 0.0, False  # asking: whether the source is at work, or the caller
         try:
             since = clock()
             for chunk in progress.release():
-                progress.given += 1
+                given += 1
                 yield chunk
-            send = attempt.send
+            send, watched = attempt.send, progress.watched
             while not attempt.over:
-                now = progress.asked_at = clock()
-                progress.held_s += now - since
+                now = clock()
+                held_s += now - since
                 asking = True
                 if now >= progress.until:
                     raise attempt.overdue()
@@ -141,17 +141,21 @@ def streaming(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., As
                     waits_for = run(send, None)
                 except StopIteration:
                     break
-                if waits_for is not CHUNK and not await attempt.waiting(waits_for):
-                    break
-                if progress.watched:
+                if waits_for is not CHUNK:
+                    progress.asked_at = now
+                    if not await attempt.waiting(waits_for):
+                        break
+                if watched:
                     progress.hear(attempt.chunk)
-                progress.given += 1
+                given += 1
                 asking = False
                 since = clock()
                 yield attempt.chunk
             asking = True
+            progress.count(given, held_s)
             attempt.complete()
         except BaseException as error:
+            progress.count(given, held_s)
             seen = await waiting(attempt.leave(error, by_caller=not asking))
             raise seen  # noqa: B904
 
@@ -167,17 +171,16 @@ def streaming_sync(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..
             yield from opened
             return
         attempt, progress, clock, run = opened, opened.progress, opened.clock, opened.run
-        idle_s = progress.idle_s
-        asking = False
+        given, held_s, asking = 0, 0.0, False
         try:
             since = clock()
             for chunk in progress.release():
-                progress.given += 1
+                given += 1
                 yield chunk
-            send = attempt.send
+            send, watched, idle_s = attempt.send, progress.watched, progress.idle_s
             while not attempt.over:
                 now = clock()
-                progress.held_s += now - since
+                held_s += now - since
                 asking = True
                 try:
                     waits_for = run(send, None)
@@ -185,17 +188,19 @@ def streaming_sync(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..
                     break
                 if waits_for is not CHUNK:
                     raise TypeError(CANNOT_WAIT)
-                if progress.watched:
+                if watched:
                     progress.hear(attempt.chunk)
-                progress.given += 1
+                given += 1
                 asking = False
                 since = clock()
                 if since - now > idle_s:
                     progress.late = progress.late or IDLE
                 yield attempt.chunk
             asking = True
+            progress.count(given, held_s)
             attempt.complete()
         except BaseException as error:
+            progress.count(given, held_s)
             seen = at_once(attempt.leave(error, by_caller=not asking))
             raise seen  # noqa: B904
 
@@ -223,6 +228,9 @@ def _opened(name: str, turns: Turns, args: Any, kwargs: Any, waiter: Waiter | No
         return done.value or ()
     finally:
         run(turns.close)
+
+
+_opening = types.coroutine(_opened)  # the same, to be awaited
 
 
 def _pause(seconds: float, waiter: Waiter | None) -> Steps:

@@ -82,8 +82,6 @@ class Progress:
         rules: What is asked of it.
         now: Seconds of the clock that all other times are of.
         deadline_s: Most seconds for the whole stream; None for no limit.
-        keep: Whether all chunks are kept, for somebody who checks the whole answer.
-        fault: Told of a rule that fails, and how; the chunk is taken as good.
 
     Attributes:
         given: Chunks that the caller was given.
@@ -94,38 +92,37 @@ class Progress:
         held_s: For how long the caller held chunks, which is not the source's time.
         until: When the next chunk is not asked for any more.
         late: The limit that it has passed.
+        complete: Whether its end was announced, when it must be.
+        fault: Told of a rule that fails, and how; the chunk is taken as good.
     """
 
     # Defaults of the class cost nothing when a stream begins.
     held_s = 0.0
     given = 0
-    until = idle_s = _first_until = INF
+    idle_s = _first_until = INF
     kept: list[Any] | None = None
     late: Late | None = None
     watched = False  # whether `hear` must hear of each chunk
-    _complete = True
+    complete = True
+    fault: Fault = staticmethod(ignore_fault)
     _deadline_s: float | None = None
 
-    def __init__(
-        self,
-        rules: StreamRules,
-        now: float,
-        deadline_s: float | None = None,
-        keep: bool = False,
-        fault: Fault = ignore_fault,
-    ) -> None:
-        self._rules, self._fault, self.asked_at = rules, fault, now
+    def __init__(self, rules: StreamRules, now: float, deadline_s: float | None = None) -> None:
+        self._rules, self.asked_at = rules, now
         self.held_back: list[Any] | None = []
+        self.until = INF
         if deadline_s is not None:
             self._deadline_s, self.until = deadline_s, now + deadline_s
         if rules.idle_s is not None:
             self.idle_s = rules.idle_s
         if rules.first_token_s is not None:
             self._first_until = now + rules.first_token_s
-        if keep:
-            self.kept, self.watched = [], True
         if rules.ends is not None:
-            self._complete, self.watched = False, True
+            self.complete, self.watched = False, True
+
+    def keep(self) -> None:
+        """Keep all chunks from now on, for somebody who checks the whole answer."""
+        self.kept, self.watched = [], True
 
     # Of chunks
 
@@ -135,20 +132,24 @@ class Progress:
         self.held_back.append(chunk)
         if self.watched:
             self.hear(chunk)
-        return self._says("useful", self._rules.useful, chunk)
+        try:
+            return bool(self._rules.useful(chunk))
+        except Exception as error:
+            self.fault("useful", error)
+            return True
 
     def hear(self, chunk: Any) -> None:
         """Hear of a chunk; needed while `watched` only."""
         if self.kept is not None:
             self.kept.append(chunk)
-        if not self._complete and self._rules.ends is not None and self._says("ends", self._rules.ends, chunk):
-            self._complete, self.watched = True, self.kept is not None
+        if not self.complete and self._rules.ends is not None and self._ends(self._rules.ends, chunk):
+            self.complete, self.watched = True, self.kept is not None
 
-    def _says(self, rule: str, says: Says, chunk: Any) -> bool:
+    def _ends(self, ends: Says, chunk: Any) -> bool:
         try:
-            return bool(says(chunk))
+            return bool(ends(chunk))
         except Exception as error:
-            self._fault(rule, error)
+            self.fault("ends", error)
             return True
 
     def release(self) -> list[Any]:
@@ -156,15 +157,14 @@ class Progress:
         chunks, self.held_back = self.held_back or [], None
         return chunks
 
+    def count(self, given: int, held_s: float) -> None:
+        """Take over what the shell has counted by itself, which costs it less."""
+        self.given, self.held_s = given, held_s
+
     @property
     def opened(self) -> bool:
         """Whether the caller was given, or is about to be given, something useful."""
         return self.held_back is None
-
-    @property
-    def cut(self) -> bool:
-        """Whether it would be cut if it stopped now."""
-        return not self._complete
 
     # Of time
 
