@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
+from paramedic.callables import is_async
 from paramedic.calls import current_call
 from paramedic.members import is_stream
 from paramedic.registry import registry
@@ -88,7 +89,7 @@ class Answers:
         """
         if is_stream(fn):
             raise TypeError(f"answers {self.name!r} keep no streams, and {fn!r} is a generator function")
-        if inspect.iscoroutinefunction(fn):
+        if is_async(fn):
 
             @functools.wraps(fn)
             async def remembered(*args: P.args, **kwargs: P.kwargs) -> Any:

@@ -4,12 +4,12 @@
 {"fast": Member(ask, peer="aurora", model="small")}   two providers, two models, two zones, ...
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
 from paramedic.attempts import Check
+from paramedic.callables import is_async_stream, is_sync_stream
 from paramedic.calls import Value
 from paramedic.contract.attributes import GENAI_REQUEST_MODEL, PEER_REGION
 from paramedic.policy.breaker import Breaker
@@ -141,4 +141,4 @@ def _tell_apart(owner: str, members: "Mapping[str, Member[P, R_co]]") -> None:
 
 def is_stream(call: Callable[..., Any]) -> bool:
     """Whether calling it gives a stream."""
-    return inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call)
+    return is_async_stream(call) or is_sync_stream(call)

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
+from paramedic.callables import is_async
 from paramedic.calls import Value
 from paramedic.fallbacks import Fallback, fallback_of
 from paramedic.guards import Guard
@@ -105,7 +106,7 @@ class Router(Generic[P, R_co]):
             )
             for key, member in known.items()
         }
-        self._is_async = any(inspect.iscoroutinefunction(member.call) for member in known.values())
+        self._is_async = any(is_async(member.call) for member in known.values())
         self._streams = any(is_stream(member.call) for member in known.values())
         self._rounds = Rounds(
             [Place(member, self.guards[key]) for key, member in known.items()],
