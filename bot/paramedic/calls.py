@@ -36,7 +36,7 @@ from paramedic.policy.retry import status_of
 from paramedic.telemetry.runtime import dropped, log, runtime
 
 if TYPE_CHECKING:
-    from paramedic.attempts import Attempts
+    from paramedic.admitting import Admitting
 
 Value = str | bool | int | float | list[str]
 
@@ -63,7 +63,7 @@ class Call(Frame):
     _context: "Token[context.Context]"
 
     def __init__(
-        self, guard: "Attempts | None", admission: Admission, started: float, task: "asyncio.Task[Any] | None"
+        self, guard: "Admitting | None", admission: Admission, started: float, task: "asyncio.Task[Any] | None"
     ) -> None:
         self.guard = guard
         self.admission = admission

@@ -9,18 +9,16 @@ All is decided in `policy`; the shells here only make the calls.
 """
 
 import functools
-import inspect
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from paramedic.attempts import INF, Check
 from paramedic.blocks import CallBlock
-from paramedic.budget import DEADLINE_HEADER, Block, frame, inherited_key, left_s
+from paramedic.budget import DEADLINE_HEADER, frame, left_s
 from paramedic.callables import is_async, is_async_stream, is_sync_stream
 from paramedic.calls import Call, Value, current_call
 from paramedic.fallbacks import Fallback, fallback_of
@@ -31,14 +29,12 @@ from paramedic.policy.gate import Gate
 from paramedic.policy.recovery import Means
 from paramedic.policy.retry import Retry
 from paramedic.policy.shedding import check_criticality
-from paramedic.recovering import Recovering, marks
 from paramedic.registry import registry
 from paramedic.sharing import retry_budgets
+from paramedic.shells import Shells
 from paramedic.streams import guarded as guarded_stream
 from paramedic.streams import guarded_sync as guarded_stream_sync
 from paramedic.streams import rules
-from paramedic.tasks import running_loop, task_of
-from paramedic.waits import waits
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,7 +42,7 @@ R = TypeVar("R")
 USUAL = Breaker()
 
 
-class Guard(Obeying):
+class Guard(Shells):
     """Guards one dependency; share one between threads and tasks.
 
     Use it as a decorator of a function, an async function or an (async) generator function; call `run` and
@@ -147,10 +143,10 @@ class Guard(Obeying):
         elif is_sync_stream(fn):
             guarded = guarded_stream_sync(self, fn)
         elif is_async(fn):
-            guarded = functools.wraps(fn)(self._guarded(fn))
+            guarded = functools.wraps(fn)(self.guarded(fn))
         else:
             self._check_sync(_called(fn))
-            guarded = functools.wraps(fn)(self._guarded_sync(fn))
+            guarded = functools.wraps(fn)(self.guarded_sync(fn))
         guarded.__guard__ = self  # type: ignore[attr-defined]
         return cast(Callable[P, R], guarded)
 
@@ -161,11 +157,11 @@ class Guard(Obeying):
             Refused: The call was not made, and no fallback helped.
             Exception: What the function raised, when no fallback helped.
         """
-        return cast(R, await self._guarded(fn)(*args, **kwargs))
+        return cast(R, await self.guarded(fn)(*args, **kwargs))
 
     def run_sync(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function; otherwise as `run`. It cannot be interrupted: see `deadline_s`."""
-        return cast(R, self._guarded_sync(fn)(*args, **kwargs))
+        return cast(R, self.guarded_sync(fn)(*args, **kwargs))
 
     def call(self) -> CallBlock:
         """Guard a block of code: ``with guard.call() as call:``, or ``async with``, which can be interrupted.
@@ -201,123 +197,6 @@ class Guard(Obeying):
         """The guard of a decorated function."""
         return cast(Guard, fn.__guard__)  # type: ignore[attr-defined]
 
-    # The shells: of one attempt, and of a logical call. Each makes the call; begin, ended and failed decide.
-
-    async def attempt(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any, probe: bool | None = None) -> R:
-        """One call without retries and fallbacks; `Useless` stands for an answer that helps nobody."""
-        call = self.begin(task_of(running_loop()), probe)
-        if call.timeout_s is not None:
-            call.end_in(call.timeout_s)
-        try:
-            result = await fn(*args, **kwargs)
-        except BaseException as error:
-            self.failed(call, error)
-            raise
-        self.ended(call, result)
-        return result
-
-    def attempt_sync(self, fn: Callable[..., R], args: Any, kwargs: Any, probe: bool | None = None) -> R:
-        """As `attempt`, for a function that cannot be interrupted."""
-        call = self.begin(None, probe)
-        try:
-            result = fn(*args, **kwargs)
-        except BaseException as error:
-            self.failed(call, error)
-            raise
-        self.ended(call, result)
-        return result
-
-    def _guarded(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        if self._make_key is not None:
-            return self._keyed(fn)
-        begin, ended = self.begin, self.ended
-
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            since = marks.count
-            try:
-                call = begin(task_of(running_loop()))  # as `attempt`, without the cost of another coroutine
-                if not call.plain and call.timeout_s is not None:
-                    call.end_in(call.timeout_s)
-                try:
-                    result = await fn(*args, **kwargs)
-                except BaseException as error:
-                    self.failed(call, error)
-                    raise
-                ended(call, result)
-                return result
-            except Exception as error:
-                failure = error
-            return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
-
-        return guarded
-
-    def _keyed(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            with self.keyed(args, kwargs):
-                since = marks.count
-                try:
-                    return await self.attempt(fn, args, kwargs)
-                except Exception as error:
-                    failure = error
-                return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
-
-        return guarded
-
-    def _guarded_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            with self.keyed(args, kwargs):
-                since = marks.count
-                try:
-                    return self.attempt_sync(fn, args, kwargs)
-                except Exception as error:
-                    failure = error
-                return self._recover_sync(Recovering.of(self, since), failure, fn, args, kwargs)
-
-        return guarded
-
-    async def _recover(
-        self, recovering: Recovering, failure: Exception, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any
-    ) -> Any:
-        step = recovering.failed(failure)
-        while step is not None:
-            try:
-                if step.wait_s:
-                    await waits.asleep(step.wait_s)
-                async with step.block():
-                    if step.fn is None:
-                        return await self.attempt(fn, args, kwargs)
-                    answer = step.fn(*args, **kwargs)
-                    return await answer if inspect.isawaitable(answer) else answer
-            except Exception as error:
-                failure = error
-            step = recovering.failed(failure)
-        return recovering.give_up()
-
-    def _recover_sync(
-        self, recovering: Recovering, failure: Exception, fn: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
-        step = recovering.failed(failure)
-        while step is not None:
-            try:
-                if step.wait_s:
-                    waits.sleep(step.wait_s)
-                with step.block():
-                    return self.attempt_sync(fn, args, kwargs) if step.fn is None else step.fn(*args, **kwargs)
-            except Exception as error:
-                failure = error
-            step = recovering.failed(failure)
-        return recovering.give_up()
-
-    def keyed(self, args: Any, kwargs: Any) -> "AbstractContextManager[object]":
-        """What to make a logical call in, with all its attempts and fallbacks: it has their one idempotency key."""
-        if self._make_key is None or inherited_key():
-            return _NO_KEY
-        try:
-            return Block(key=str(self._make_key(*args, **kwargs)))
-        except Exception as error:
-            self.fault("idempotency key", "guard %r: its idempotency_key fails with %r; calls go without one", error)
-            return _NO_KEY
-
     def _check_sync(self, called: str) -> None:
         for fallback in self.fallbacks:
             if fallback.is_async:
@@ -327,7 +206,5 @@ class Guard(Obeying):
 def _called(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__qualname__", repr(fn))
 
-
-_NO_KEY = nullcontext()
 
 guard = Guard  # lower case where it decorates: @paramedic.guard("llm.primary")

@@ -22,7 +22,7 @@ from paramedic.policy.retry import asked_wait_s, causes
 from paramedic.refusals import Refused
 
 if TYPE_CHECKING:
-    from paramedic.guards import Guard
+    from paramedic.shells import Shells
 
 MARK = "__paramedic_retried__"
 
@@ -102,7 +102,7 @@ class Recovering:
         self._recovery = Recovery(means, keyed=bool(inherited_key()))
 
     @classmethod
-    def of(cls, guard: "Guard", since: int) -> "Recovering":
+    def of(cls, guard: "Shells", since: int) -> "Recovering":
         """For the calls of a guard."""
         return cls(guard, guard.means, guard.fallbacks, since, lambda: guard.state is not State.CLOSED)
 

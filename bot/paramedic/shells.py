@@ -1,0 +1,148 @@
+"""The shells of a guard: they make the call, sync or async, and carry out what `policy` decides.
+
+begin --> the call --> ended, failed       of one attempt: `attempt`, `attempt_sync`
+  +--> wait, again --> fallbacks           of a logical call: `guarded`, `guarded_sync`
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+from paramedic.budget import Block, inherited_key
+from paramedic.obeying import Obeying
+from paramedic.policy.recovery import Means
+from paramedic.recovering import Recovering, marks
+from paramedic.tasks import running_loop, task_of
+from paramedic.waits import waits
+
+R = TypeVar("R")
+
+
+class Shells(Obeying):
+    """Makes the calls of a guard.
+
+    Attributes:
+        means: What it has to recover with.
+    """
+
+    means: Means
+    _make_key: Callable[..., str] | None
+
+    async def attempt(self, fn: Callable[..., Awaitable[R]], args: Any, kwargs: Any, probe: bool | None = None) -> R:
+        """One call without retries and fallbacks; `Useless` stands for an answer that helps nobody."""
+        call = self.begin(task_of(running_loop()), probe)
+        if call.timeout_s is not None:
+            call.end_in(call.timeout_s)
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as error:
+            self.failed(call, error)
+            raise
+        self.ended(call, result)
+        return result
+
+    def attempt_sync(self, fn: Callable[..., R], args: Any, kwargs: Any, probe: bool | None = None) -> R:
+        """As `attempt`, for a function that cannot be interrupted."""
+        call = self.begin(None, probe)
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            self.failed(call, error)
+            raise
+        self.ended(call, result)
+        return result
+
+    def guarded(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        if self._make_key is not None:
+            return self._keyed(fn)
+        begin, ended = self.begin, self.ended
+
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            since = marks.count
+            try:
+                call = begin(task_of(running_loop()))  # as `attempt`, without the cost of another coroutine
+                if not call.plain and call.timeout_s is not None:
+                    call.end_in(call.timeout_s)
+                try:
+                    result = await fn(*args, **kwargs)
+                except BaseException as error:
+                    self.failed(call, error)
+                    raise
+                ended(call, result)
+                return result
+            except Exception as error:
+                failure = error
+            return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
+
+        return guarded
+
+    def _keyed(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self.keyed(args, kwargs):
+                since = marks.count
+                try:
+                    return await self.attempt(fn, args, kwargs)
+                except Exception as error:
+                    failure = error
+                return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
+
+        return guarded
+
+    def guarded_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            with self.keyed(args, kwargs):
+                since = marks.count
+                try:
+                    return self.attempt_sync(fn, args, kwargs)
+                except Exception as error:
+                    failure = error
+                return self._recover_sync(Recovering.of(self, since), failure, fn, args, kwargs)
+
+        return guarded
+
+    async def _recover(
+        self, recovering: Recovering, failure: Exception, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any
+    ) -> Any:
+        step = recovering.failed(failure)
+        while step is not None:
+            try:
+                if step.wait_s:
+                    await waits.asleep(step.wait_s)
+                async with step.block():
+                    if step.fn is None:
+                        return await self.attempt(fn, args, kwargs)
+                    answer = step.fn(*args, **kwargs)
+                    return await answer if inspect.isawaitable(answer) else answer
+            except Exception as error:
+                failure = error
+            step = recovering.failed(failure)
+        return recovering.give_up()
+
+    def _recover_sync(
+        self, recovering: Recovering, failure: Exception, fn: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        step = recovering.failed(failure)
+        while step is not None:
+            try:
+                if step.wait_s:
+                    waits.sleep(step.wait_s)
+                with step.block():
+                    return self.attempt_sync(fn, args, kwargs) if step.fn is None else step.fn(*args, **kwargs)
+            except Exception as error:
+                failure = error
+            step = recovering.failed(failure)
+        return recovering.give_up()
+
+    def keyed(self, args: Any, kwargs: Any) -> "AbstractContextManager[object]":
+        """What to make a logical call in, with all its attempts and fallbacks: it has their one idempotency key."""
+        if self._make_key is None or inherited_key():
+            return _NO_KEY
+        try:
+            return Block(key=str(self._make_key(*args, **kwargs)))
+        except Exception as error:
+            self.fault("idempotency key", "guard %r: its idempotency_key fails with %r; calls go without one", error)
+            return _NO_KEY
+
+
+_NO_KEY = nullcontext()
