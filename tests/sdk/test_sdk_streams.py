@@ -240,6 +240,14 @@ def test_a_fallback_has_its_own_deadline(run, guard, clock):
     assert clock() == 1002
 
 
+def test_a_fallback_has_its_own_deadline_also_after_a_late_stream(run, guard, clock):
+    light = Fallback(stream_of(HANG, "never"), deadline_s=2)
+    llm = guard(first_token_s=3, retry=Retry(2), fallbacks=[light, light, lambda: "sorry"])
+    with no_wait():
+        assert run(taken(llm(stream_of(HANG))())) == (["sorry"], None)
+    assert clock() == 1010
+
+
 def test_a_failed_stream_is_made_again_before_its_first_useful_chunk_only(run, guard):
     streams = [stream_of("", TimeoutError()), stream_of("a", TimeoutError())]
 
@@ -344,6 +352,7 @@ def test_the_announced_end_may_be_the_first_chunk(run, guard):
         ({"first_token_s": 2}, [1.0, "", 1.5, "a"], [], "'llm' gave no useful chunk within 2 s", 2),
         ({"idle_s": 2}, [9.0, "a", 1.5, "b", 1.5, "c", HANG], ["a", "b", "c"], "'llm' gave nothing for 2 s", 14),
         ({"first_token_s": 9, "idle_s": 2}, ["a", HANG], ["a"], "'llm' gave nothing for 2 s", 2),
+        ({"first_token_s": 9, "idle_s": 2}, [1.0, "a", HANG], ["a"], "'llm' gave nothing for 2 s", 3),
         ({"deadline_s": 5}, ["a", 3.0, "b", 3.0, "c"], ["a", "b"], "'llm' did not end within 5 s", 5),
         ({"deadline_s": 5, "idle_s": 4}, ["a", 3.0, "b", HANG], ["a", "b"], "'llm' did not end within 5 s", 5),
     ],
