@@ -9,8 +9,6 @@ from opentelemetry.trace import SpanKind, Tracer
 from sdk_measure import BARE, EVERY, FUNCTION, GUARD, RETRIED, ROUTED, SPAN, TIMED, TOLD, Case
 
 import paramedic
-from paramedic.policy.breaker import Breaker
-from paramedic.policy.retry import Retry
 from paramedic.telemetry.recorder import Recorder
 from paramedic.telemetry.runtime import runtime
 
@@ -107,8 +105,8 @@ def ours(of: Tracer) -> list[Case]:
 
 def retrying() -> Case:
     """Fails the first time, works the second; without waiting in between."""
-    breaker = Breaker(failure_rate=None, in_a_row=5)
-    guard = paramedic.Guard("retrying", peer="retried", breaker=breaker, retry=Retry(base_s=0))
+    breaker = paramedic.Breaker(failure_rate=None, in_a_row=5)
+    guard = paramedic.Guard("retrying", peer="retried", breaker=breaker, retry=paramedic.Retry(base_s=0))
     turn = [0]
 
     async def every_other() -> int:
@@ -122,7 +120,7 @@ def retrying() -> Case:
 
 
 def _refusing() -> Case:
-    guard = paramedic.Guard("refusing", peer="dead", breaker=Breaker(in_a_row=1, rest_s=86400))
+    guard = paramedic.Guard("refusing", peer="dead", breaker=paramedic.Breaker(in_a_row=1, rest_s=86400))
 
     async def dead() -> int:
         raise ConnectionError

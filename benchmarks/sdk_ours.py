@@ -7,8 +7,6 @@ from typing import Any, ClassVar
 from sdk_libraries import END, Ask, Forced, Library, Limited, Stream
 
 import paramedic
-from paramedic.policy.breaker import Breaker
-from paramedic.policy.retry import Retry
 from paramedic.testing import commands
 
 _numbers = itertools.count(1)
@@ -25,21 +23,21 @@ class Paramedic(Library):
     note: ClassVar = {"forced": "apart from the probing share, 1 % unless the command asks for more"}
 
     def breaker(self, ask: Ask, *, failures: int, rest_s: float) -> Ask:
-        return _guard(breaker=Breaker(in_a_row=failures, rest_s=rest_s))(_awaited(ask))
+        return _guard(breaker=paramedic.Breaker(in_a_row=failures, rest_s=rest_s))(ask)
 
     def bounded(self, ask: Ask, *, failures: int, deadline_s: float, fallback: Ask) -> Ask:
-        breaker = Breaker(in_a_row=failures, rest_s=60)
-        return _guard(breaker=breaker, deadline_s=deadline_s, fallbacks=[fallback])(_awaited(ask))
+        breaker = paramedic.Breaker(in_a_row=failures, rest_s=60)
+        return _guard(breaker=breaker, deadline_s=deadline_s, fallbacks=[fallback])(ask)
 
     def guarded(self, ask: Ask, *, failures: int, limit: int) -> Ask:
-        breaker = Breaker(in_a_row=failures, rest_s=60)
-        return _guard(breaker=breaker, max_concurrent=limit, retry=2, deadline_s=30)(_awaited(ask))
+        breaker = paramedic.Breaker(in_a_row=failures, rest_s=60)
+        return _guard(breaker=breaker, max_concurrent=limit, retry=2, deadline_s=30)(ask)
 
     def limited(self, ask: Ask, *, limit: int, wait_s: float) -> Limited:
-        return Limited(_guard(max_concurrent=limit)(_awaited(ask)), (paramedic.BulkheadFull,))
+        return Limited(_guard(max_concurrent=limit)(ask), (paramedic.BulkheadFull,))
 
     def retrying(self, ask: Ask, *, attempts: int, base_s: float) -> Ask:
-        return _guard(retry=Retry(attempts=attempts, base_s=base_s))(_awaited(ask))
+        return _guard(retry=paramedic.Retry(attempts=attempts, base_s=base_s))(ask)
 
     def stream(self, source: Stream, *, fallback: Stream, idle_s: float, deadline_s: float) -> Stream:
         guard = _guard(
@@ -47,41 +45,22 @@ class Paramedic(Library):
             idle_s=idle_s,
             deadline_s=deadline_s,
             ends=lambda chunk: chunk == END,
-            fallbacks=[_streamed(fallback)],
+            fallbacks=[fallback],
         )
-        return guard(_streamed(source))
+        return guard(source)
 
     def forced(self, ask: Ask, *, rest_s: float) -> Forced:
-        guard = _guard(breaker=Breaker(rest_s=rest_s), draw=lambda: 0.999)
+        guard = _guard(breaker=paramedic.Breaker(rest_s=rest_s), draw=lambda: 0.999)
 
         def close(seconds: float) -> None:
             with commands() as platform:
                 platform.clear_all = lambda: None  # it falls silent: nobody takes its command back
                 platform.send("trip_breaker", peer=guard.peer, ttl_s=seconds)
 
-        return Forced(guard(_awaited(ask)), close, lasts=True)
+        return Forced(guard(ask), close, lasts=True)
 
     def checked(self, ask: Ask, *, good: Callable[[str], bool], fallback: Ask) -> Ask:
-        return _guard(check=lambda answer: None if good(answer) else "empty", fallbacks=[fallback])(_awaited(ask))
+        return _guard(check=lambda answer: None if good(answer) else "empty", fallbacks=[fallback])(ask)
 
     def forkable(self, blocking: Callable[[], str], awaited: Ask) -> Callable[[], str]:
         return _guard(max_concurrent=1, deadline_s=30)(blocking)
-
-
-def _awaited(ask: Ask) -> Ask:
-    """The scenarios' backends are objects; a guard looks at functions."""
-
-    async def call() -> str:
-        return await ask()
-
-    return call
-
-
-def _streamed(stream: Any) -> Any:
-    """The same for a stream."""
-
-    async def opened() -> Any:
-        async for chunk in stream():
-            yield chunk
-
-    return opened

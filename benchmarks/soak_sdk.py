@@ -27,8 +27,6 @@ from typing import Any, Final
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 import paramedic
-from paramedic.policy.breaker import Breaker
-from paramedic.policy.retry import Retry
 from paramedic.telemetry.recorder import Recorder
 from paramedic.telemetry.runtime import runtime
 from paramedic.testing import commands
@@ -59,10 +57,10 @@ class Soaked:
     def __init__(self, seed: int = 1) -> None:
         self._dice = random.Random(seed)
         self.ended: Counter[str] = Counter()
-        breaker = Breaker(rest_s=0.01)
+        breaker = paramedic.Breaker(rest_s=0.01)
         self.guards = [
             paramedic.Guard("plain", peer="a", max_concurrent=40, breaker=breaker, deadline_s=0.003),
-            paramedic.Guard("retried", peer="b", retry=Retry(attempts=2, base_s=0), fallbacks=[_light]),
+            paramedic.Guard("retried", peer="b", retry=paramedic.Retry(attempts=2, base_s=0), fallbacks=[_light]),
             paramedic.Guard("checked", peer="c", breaker=None, check=lambda answer: None if answer else "empty"),
             paramedic.Guard("stream", peer="d", breaker=None, idle_s=0.003, deadline_s=0.05),
             paramedic.Guard("sync", peer="e", breaker=breaker),

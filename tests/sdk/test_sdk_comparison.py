@@ -83,6 +83,29 @@ def test_the_scenarios_tell_a_library_that_guards_nothing():
     assert cells["fork"].verdict == "not offered"
 
 
+class Insistent(Unguarded):
+    """Asks three times, whatever happens."""
+
+    def retrying(self, ask, *, attempts, **settings):
+        async def again():
+            for left in reversed(range(attempts)):
+                try:
+                    return await ask()
+                except Exception:
+                    if not left:
+                        raise
+
+        return again
+
+
+def test_the_scenarios_tell_a_library_that_only_insists():
+    keys = {"retry_after", "layers", "storm", "brownout"}
+    cells = {scenario.key: asyncio.run(played(Insistent(), scenario)) for scenario in SCENARIOS if scenario.key in keys}
+    assert {key: cell.verdict for key, cell in cells.items()} == dict.fromkeys(keys, "wrong")
+    assert "27 calls" in cells["layers"].what
+    assert "600 calls" in cells["storm"].what
+
+
 def test_a_page_can_be_read_back():
     cells = {scenario.key: {"verdict": "right", "what": "done after 1.3 deadlines"} for scenario in SCENARIOS}
     cells["fork"] = {"verdict": "not offered", "what": ""}
