@@ -66,7 +66,7 @@ class Backend:
 
     async def _wait_for_company(self) -> None:
         for _ in range(100):
-            if self.inside >= self.company:
+            if self.most >= self.company:
                 return
             await asyncio.sleep(0.005)
 
