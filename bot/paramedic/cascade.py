@@ -118,8 +118,9 @@ class Cascade(Generic[P, R_co]):
                 continue
             if climb.answered(answer, None if stands else await self._fault_of(step, answer)):
                 return cast(T, answer)
-        failure, recovering = climb.end(), self._recovering(climb)
-        return cast(T, await self.guards[0]._recover(recovering, failure, call, args, kwargs))
+        recovering = self._recovering(climb)
+        step_after = recovering.failed(climb.end())
+        return cast(T, await self.guards[0].recover(recovering, step_after, call, args, kwargs))
 
     def run_sync(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """As calling it, for sync members."""
@@ -133,8 +134,9 @@ class Cascade(Generic[P, R_co]):
                 continue
             if climb.answered(answer, None if stands else self._fault_of_sync(step, answer)):
                 return answer
-        failure, recovering = climb.end(), self._recovering(climb)
-        return cast(R_co, self.guards[0]._recover_sync(recovering, failure, call, args, kwargs))
+        recovering = self._recovering(climb)
+        step_after = recovering.failed(climb.end())
+        return cast(R_co, self.guards[0].recover_sync(recovering, step_after, call, args, kwargs))
 
     def _recovering(self, climb: "_Climb") -> Recovering:
         return Recovering(self.guards[0], self._means, self._fallbacks, climb.since)

@@ -147,9 +147,13 @@ class Recovering:
         if isinstance(recovery.useless, Useless):
             return recovery.useless.result
         first = _chained(recovery.errors)
+        recovery.errors.clear()
         if recovery.exhausted:
             marks.put(first)
-        raise first
+        try:
+            raise first
+        finally:
+            del first  # or its traceback, which holds this frame, would keep it alive until the garbage collector runs
 
 
 def _chained(errors: list[Exception]) -> Exception:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from paramedic.budget import Block, inherited_key
 from paramedic.obeying import Obeying
 from paramedic.policy.recovery import Means
-from paramedic.recovering import Recovering, marks
+from paramedic.recovering import Recovering, Step, marks
 from paramedic.tasks import running_loop, task_of
 from paramedic.waits import waits
 
@@ -54,6 +54,7 @@ class Shells(Obeying):
         return result
 
     def guarded(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """The function with all that this guard does for a logical call."""
         if self._make_key is not None:
             return self._keyed(fn)
         begin, ended = self.begin, self.ended
@@ -72,8 +73,23 @@ class Shells(Obeying):
                 ended(call, result)
                 return result
             except Exception as error:
-                failure = error
-            return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
+                recovering, step = self._first_step(error, since)
+            return await self.recover(recovering, step, fn, args, kwargs)
+
+        return guarded
+
+    def guarded_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """As `guarded`, for a function that cannot be interrupted."""
+        if self._make_key is not None:
+            return self._keyed_sync(fn)
+
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            since = marks.count
+            try:
+                return self.attempt_sync(fn, args, kwargs)
+            except Exception as error:
+                recovering, step = self._first_step(error, since)
+            return self.recover_sync(recovering, step, fn, args, kwargs)
 
         return guarded
 
@@ -84,27 +100,31 @@ class Shells(Obeying):
                 try:
                     return await self.attempt(fn, args, kwargs)
                 except Exception as error:
-                    failure = error
-                return await self._recover(Recovering.of(self, since), failure, fn, args, kwargs)
+                    recovering, step = self._first_step(error, since)
+                return await self.recover(recovering, step, fn, args, kwargs)
 
         return guarded
 
-    def guarded_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+    def _keyed_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
             with self.keyed(args, kwargs):
                 since = marks.count
                 try:
                     return self.attempt_sync(fn, args, kwargs)
                 except Exception as error:
-                    failure = error
-                return self._recover_sync(Recovering.of(self, since), failure, fn, args, kwargs)
+                    recovering, step = self._first_step(error, since)
+                return self.recover_sync(recovering, step, fn, args, kwargs)
 
         return guarded
 
-    async def _recover(
-        self, recovering: Recovering, failure: Exception, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any
+    def _first_step(self, error: Exception, since: int) -> tuple[Recovering, Step | None]:
+        recovering = Recovering.of(self, since)
+        return recovering, recovering.failed(error)
+
+    async def recover(
+        self, recovering: Recovering, step: Step | None, fn: Callable[..., Awaitable[Any]], args: Any, kwargs: Any
     ) -> Any:
-        step = recovering.failed(failure)
+        """Carry out the steps after an attempt that did not help."""
         while step is not None:
             try:
                 if step.wait_s:
@@ -115,14 +135,13 @@ class Shells(Obeying):
                     answer = step.fn(*args, **kwargs)
                     return await answer if inspect.isawaitable(answer) else answer
             except Exception as error:
-                failure = error
-            step = recovering.failed(failure)
+                step = recovering.failed(error)
         return recovering.give_up()
 
-    def _recover_sync(
-        self, recovering: Recovering, failure: Exception, fn: Callable[..., Any], args: Any, kwargs: Any
+    def recover_sync(
+        self, recovering: Recovering, step: Step | None, fn: Callable[..., Any], args: Any, kwargs: Any
     ) -> Any:
-        step = recovering.failed(failure)
+        """As `recover`, for functions that cannot be interrupted."""
         while step is not None:
             try:
                 if step.wait_s:
@@ -130,8 +149,7 @@ class Shells(Obeying):
                 with step.block():
                     return self.attempt_sync(fn, args, kwargs) if step.fn is None else step.fn(*args, **kwargs)
             except Exception as error:
-                failure = error
-            step = recovering.failed(failure)
+                step = recovering.failed(error)
         return recovering.give_up()
 
     def keyed(self, args: Any, kwargs: Any) -> "AbstractContextManager[object]":

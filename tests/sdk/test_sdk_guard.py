@@ -1,9 +1,11 @@
 """What a guard does with calls that work, fail, hang, are useless or are given up."""
 
 import asyncio
+import gc
 import inspect
 import pickle
 import typing
+import weakref
 
 import pytest
 
@@ -71,9 +73,10 @@ def test_a_sync_function_is_guarded_alike(clock):
         read("a")
 
 
-def test_a_method_is_guarded(run):
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": True}])
+def test_a_method_is_guarded(run, options):
     class Bot:
-        @paramedic.guard("llm")
+        @paramedic.guard("llm", **options)
         async def ask(self, question):
             return self, question
 
@@ -475,3 +478,29 @@ def test_faults_can_be_injected(run):
 
     assert run(main()) == [1, "fallback", "fallback", "nonsense", 1]
     assert faults.calls == 5
+
+
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": True}, {"fallbacks": [failing(KeyError())]}])
+def test_an_error_that_was_handled_is_gone_without_the_garbage_collector(run, options):
+    """In an outage every call fails: what is left over must not pile up."""
+    guard = Guard("llm", **options)
+    left = []
+
+    async def main():
+        try:
+            await guard.run(failing_anew)
+        except Odd as error:
+            left.append(weakref.ref(error))
+
+    class Odd(Exception):
+        """Unlike Python's own, its instances can be referred to weakly."""
+
+    async def failing_anew():
+        raise Odd
+
+    gc.disable()
+    try:
+        run(main())
+        assert left[0]() is None
+    finally:
+        gc.enable()
