@@ -18,7 +18,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from paramedic.policy.streaming import NO_RULES, Late, Progress
-from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, closing, inside, source_of, stream_of
+from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Box, Steps, closing, inside, source_of, stream_of
 from paramedic.stream_turns import Asks, IncompleteStream, StreamCut
 from paramedic.stream_waiter import NOTHING, Waiter
 
@@ -31,14 +31,13 @@ class Attempt:
     """One attempt. Its context is its own: nothing that runs inside is seen outside, and nothing must be put back.
 
     Attributes:
-        chunk: The last one that came.
+        box: Has the last chunk that came.
         progress: What it has given.
         over: Whether it ended before it was opened; what was held back is all there is.
         run: Calls something inside its context.
         send: Takes the next step of its source; to be called by `run`.
     """
 
-    chunk: Any = None
     over = False
     send: Callable[[Any], Any]
     _throw: Callable[[BaseException], Any]
@@ -48,7 +47,7 @@ class Attempt:
 
     def __init__(self, name: str, turn: Asks, waiter: Waiter | None, context: Context) -> None:
         self._name, self._turn, self._guard, self.waiter = name, turn, turn.guard, waiter
-        self._context, self.run = context, context.run
+        self._context, self.run, self.box = context, context.run, Box()
         if waiter is not None:
             self.clock: Callable[[], float] = waiter.clock
         else:
@@ -65,7 +64,7 @@ class Attempt:
         self._begin()
         try:
             self._stream = stream_of(self.run(self._turn.fn, *args, **kwargs))
-            source = source_of(self._stream, self)
+            source = source_of(self._stream, self.box)
             self.send, self._throw = source.send, source.throw
             while True:
                 try:
@@ -74,7 +73,7 @@ class Attempt:
                     break
                 if waits_for is not CHUNK and not (yield from self.wait(waits_for)):
                     break
-                if self.progress.opens(self.chunk):
+                if self.progress.opens(self.box.chunk):
                     return self._opened()
             self._fail_if_incomplete()
         except BaseException as error:

@@ -12,7 +12,7 @@ import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Any
 
 CHUNK: Any = object()  # what a source yields in place of a chunk, which is in its box
 CANNOT_WAIT = "a sync stream cannot await: make the guarded function an async generator function"
@@ -21,9 +21,10 @@ Source = Generator[Any, Any, None]
 Steps = Generator[Any, Any, Any]
 
 
-class Box(Protocol):
-    """Where a source puts its chunk."""
+class Box:
+    """Where a source puts its chunk; apart from whoever drives it, so that the two make no circle."""
 
+    __slots__ = ("chunk",)
     chunk: Any
 
 

@@ -130,7 +130,7 @@ def streaming(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., As
             for chunk in progress.release():
                 given += 1
                 yield chunk
-            send, watched = attempt.send, progress.watched
+            send, box, watched = attempt.send, attempt.box, progress.watched
             while not attempt.over:
                 now = clock()
                 held_s += now - since
@@ -146,18 +146,17 @@ def streaming(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..., As
                     if not await attempt.waiting(waits_for):
                         break
                 if watched:
-                    progress.hear(attempt.chunk)
+                    progress.hear(box.chunk)
                 given += 1
                 asking = False
                 since = clock()
-                yield attempt.chunk
+                yield box.chunk
             asking = True
             progress.count(given, held_s)
             attempt.complete()
         except BaseException as error:
             progress.count(given, held_s)
-            seen = await waiting(attempt.leave(error, by_caller=not asking))
-            raise seen  # noqa: B904
+            raise await waiting(attempt.leave(error, by_caller=not asking))  # noqa: B904
 
     return stream
 
@@ -177,7 +176,7 @@ def streaming_sync(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..
             for chunk in progress.release():
                 given += 1
                 yield chunk
-            send, watched, idle_s = attempt.send, progress.watched, progress.idle_s
+            send, box, watched, idle_s = attempt.send, attempt.box, progress.watched, progress.idle_s
             while not attempt.over:
                 now = clock()
                 held_s += now - since
@@ -189,20 +188,19 @@ def streaming_sync(name: str, turns: Callable[[Any, Any], Turns]) -> Callable[..
                 if waits_for is not CHUNK:
                     raise TypeError(CANNOT_WAIT)
                 if watched:
-                    progress.hear(attempt.chunk)
+                    progress.hear(box.chunk)
                 given += 1
                 asking = False
                 since = clock()
                 if since - now > idle_s:
                     progress.late = progress.late or IDLE
-                yield attempt.chunk
+                yield box.chunk
             asking = True
             progress.count(given, held_s)
             attempt.complete()
         except BaseException as error:
             progress.count(given, held_s)
-            seen = at_once(attempt.leave(error, by_caller=not asking))
-            raise seen  # noqa: B904
+            raise at_once(attempt.leave(error, by_caller=not asking))  # noqa: B904
 
     return stream
 
@@ -222,8 +220,10 @@ def _opened(name: str, turns: Turns, args: Any, kwargs: Any, waiter: Waiter | No
                 return attempt
             except Exception as error:
                 failure = error
-            turn = run(turns.send, failure)
-            del failure  # it holds what it went through, and that is here
+            try:
+                turn = run(turns.send, failure)
+            finally:
+                del failure  # it holds what it went through, and that is here
     except StopIteration as done:
         return done.value or ()
     finally:

@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 import time
+import weakref
 
 import pytest
 from opentelemetry import trace
@@ -172,6 +173,34 @@ def test_leaving_the_loop_gives_the_permit_back_without_noise(run, sink, nothing
     assert len(sink.spans) == 1
 
 
+def test_a_stream_that_is_left_is_gone_without_a_collector(run):
+    """What it set in its own context lives as long as that does, and so as long as the attempt."""
+    mine, seen = contextvars.ContextVar("mine"), []
+
+    class Thing:
+        pass
+
+    async def ask():
+        mine.set(Thing())
+        seen.append(weakref.ref(mine.get()))
+        yield "a"
+        yield "b"
+
+    async def main():
+        stream = Guard("llm")(ask)()
+        await anext(stream)
+        assert seen[0]() is not None
+        await stream.aclose()
+        del stream
+        return seen[0]()
+
+    gc.disable()
+    try:
+        assert run(main()) is None
+    finally:
+        gc.enable()
+
+
 def test_what_is_left_open_is_closed_when_the_event_loop_shuts_down(run, sink, nothing_logged):
     guard, source, kept = Guard("llm"), Source("a", "b"), []
 
@@ -196,7 +225,6 @@ def test_a_stream_forgotten_after_its_event_loop_was_closed_gives_its_permit_bac
     assert loop.run_until_complete(main()) == "a"
     loop.close()
     kept.clear()
-    gc.collect()
     wait_for_let_go()
     assert (guard.counts, guard.in_flight()[0], len(sink.spans)) == ({"cancelled": 1}, 0, 1)
 
