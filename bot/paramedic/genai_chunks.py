@@ -58,9 +58,9 @@ class ChunkReader:
         return Reading(self._model, self._id, reasons, self._usage, kind, unfinished)
 
     def _about(self, told: Any) -> None:
-        self._known = True
-        self._model = self._model or text(told, "model")
-        self._id = self._id or text(told, "id")
+        if not self._known or not self._model:
+            self._known = True
+            self._model, self._id = text(told, "model"), text(told, "id")
         if (usage := part(told, "usage")) is not None:
             self._usage = self._usage.then(usage_of(usage))
 
@@ -71,7 +71,8 @@ class ChunkReader:
             delta = part(choice, "delta")
             says, anything = _delta_says(delta) if delta is not None else (bool(text(choice, "text").strip()),) * 2
             self._says, useful = self._says or says, useful or anything
-            self._refuses = self._refuses or bool(text(delta, "refusal"))
+            if not says:
+                self._refuses = self._refuses or bool(text(delta, "refusal"))
             if reason := text(choice, "finish_reason"):
                 self._ended = True
                 self._reasons[count(choice, "index") or 0] = reason
@@ -122,8 +123,9 @@ class ChunkReader:
 def _delta_says(delta: Any) -> tuple[bool, bool]:
     """Whether a delta of a chat says or does something, and whether it carries anything, also a thought."""
     content = part(delta, "content")
-    says = bool(content.strip() if isinstance(content, str) else content)
-    says = says or any(part(delta, act) for act in ("tool_calls", "function_call", "audio"))
+    if content and not (isinstance(content, str) and content.isspace()):
+        return True, True  # as nearly always
+    says = any(part(delta, act) for act in ("tool_calls", "function_call", "audio"))
     return says, says or any(part(delta, name) for name in _DELTA)
 
 

@@ -4,7 +4,7 @@ Clients give objects, raw responses give dictionaries; both are read by the name
 not there, or is of another kind than it should be, is as good as missing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -109,7 +109,7 @@ class Reading:
 
 def part(thing: Any, name: str) -> Any:
     """A part of an object or a dictionary; None when there is none."""
-    return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
+    return thing.get(name) if isinstance(thing, dict) else getattr(thing, name, None)
 
 
 def text(thing: Any, name: str) -> str:

@@ -127,6 +127,7 @@ def test_a_response_of_openai_is_read(form):
         (response({"type": "reasoning", "id": "r", "summary": []}), "empty"),
         (response({"type": "function_call", "name": "f", "arguments": "{}", "call_id": "c"}), None),
         (response(put_out({"type": "refusal", "refusal": "No."})), "refused"),
+        (response(put_out(OUT, {"type": "refusal", "refusal": "No more."})), None),
         (response(put_out(OUT), status="incomplete", incomplete_details={"reason": "max_output_tokens"}), "cut"),
         (response(status="incomplete", incomplete_details={"reason": "content_filter"}), "refused"),
         (response(status="failed"), "empty"),
@@ -188,6 +189,11 @@ STREAMS = {
     "only thoughts": ([delta(reasoning_content="hm"), delta("stop")], 0, "empty"),
     "messages": ([START, event("ping"), block(type="text_delta", text="Hi"), *STOP], 2, None),
     "messages that stop": ([START, block(type="text_delta", text="Hi")], 1, "cut"),
+    "messages out of tokens": (
+        [START, block(type="text_delta", text="Hi"), event("message_delta", delta={"stop_reason": "max_tokens"})],
+        1,
+        "cut",
+    ),
     "messages that say nothing": ([START, *STOP], None, "empty"),
     "messages with a tool": (
         [START, event("content_block_start", index=0, content_block={"type": "tool_use", "id": "t"}), *STOP],

@@ -5,7 +5,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from paramedic.asgi import TRACED, Receive, Scope, Send, Traced
+from paramedic.asgi import Receive, Scope, Send, Traced
 from paramedic.instrument.patches import replace
 from paramedic.telemetry.runtime import log
 
@@ -26,8 +26,6 @@ def patch(name: str) -> None:
 
 def _recorded(original: Call) -> Call:
     async def called(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        if TRACED in scope:
-            return await original(app, scope, receive, send)
         await _serving(app, original)(scope, receive, send)
 
     return called
