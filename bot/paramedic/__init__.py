@@ -14,17 +14,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from paramedic.answers import Answers
-from paramedic.budget import deadline, left_s
-from paramedic.calls import Call
-from paramedic.cascade import Cascade
-from paramedic.fallbacks import Fallback
 from paramedic.feedback import feedback
-from paramedic.guards import Guard, guard
-from paramedic.instrument import instrument
-from paramedic.members import Member
-from paramedic.policy.breaker import Breaker
-from paramedic.policy.retry import Retry
-from paramedic.refusals import (
+from paramedic.guards.budget import deadline, left_s
+from paramedic.guards.calls import Call
+from paramedic.guards.fallbacks import Fallback
+from paramedic.guards.guard import Guard, guard
+from paramedic.guards.refusals import (
     BreakerOpen,
     BulkheadFull,
     CommandRefused,
@@ -33,10 +28,15 @@ from paramedic.refusals import (
     ResidencyRefused,
     Shed,
 )
+from paramedic.instrument import instrument
+from paramedic.policy.breaker import Breaker
+from paramedic.policy.retry import Retry
 from paramedic.request import request
-from paramedic.routers import Router
+from paramedic.routing.cascade import Cascade
+from paramedic.routing.members import Member
+from paramedic.routing.router import Router
 from paramedic.start import init, shutdown
-from paramedic.streams import StreamCut
+from paramedic.streams.generators import StreamCut
 from paramedic.tools import available
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ import weakref
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
-from paramedic.callables import is_async
-from paramedic.calls import current_call
-from paramedic.members import is_stream
-from paramedic.registry import registry
+from paramedic.guards.callables import is_async
+from paramedic.guards.calls import current_call
+from paramedic.guards.registry import registry
 from paramedic.request import request
+from paramedic.routing.members import is_stream
 from paramedic.telemetry.runtime import dropped
 
 P = ParamSpec("P")

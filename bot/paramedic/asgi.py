@@ -15,8 +15,8 @@ from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from paramedic.budget import DEADLINE_HEADER, deadline
 from paramedic.contract.attributes import CANCELLED, ERROR_TYPE
+from paramedic.guards.budget import DEADLINE_HEADER, deadline
 from paramedic.request import CRITICALITY_HEADER, RESIDENCY_HEADER, Request, request
 from paramedic.telemetry.runtime import dropped, runtime
 

@@ -7,7 +7,6 @@ paramedic.feedback("resolved", value=0.8)            # a team's own kind, with a
 import math
 import re
 
-from paramedic.budget import frame
 from paramedic.contract.attributes import (
     EVALUATION_EXPLANATION,
     EVALUATION_NAME,
@@ -15,6 +14,7 @@ from paramedic.contract.attributes import (
     GENAI_CONVERSATION,
     GENAI_EVALUATION_EVENT,
 )
+from paramedic.guards.budget import frame
 from paramedic.telemetry.content import capturing
 from paramedic.telemetry.runtime import dropped, log, runtime
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 
-from paramedic.budget import Block, frame
 from paramedic.contract.attributes import CRITICALITY, GENAI_CONVERSATION, TENANT
+from paramedic.guards.budget import Block, frame
 from paramedic.ids import safe_id
 from paramedic.policy.shedding import CLASSES, check_criticality
 from paramedic.telemetry.runtime import dropped

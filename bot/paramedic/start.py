@@ -89,7 +89,7 @@ def shutdown(within_s: float = SHUTDOWN_S) -> None:
 
 def _check_patterns(redact: Sequence[str]) -> None:
     if redact:  # rarely; what checks them costs to import
-        from paramedic.private import Private
+        from paramedic.telemetry.private import Private
 
         Private(redact)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from paramedic.guards import Guard
+from paramedic.guards.guard import Guard
 
 Tool = TypeVar("Tool", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from sdk_platform_stub import KEY, PlatformStub
 from paramedic.commands.client import CommandClient
 from paramedic.commands.ledger import Ledger
 from paramedic.contract.command import ActionKind, Command, Lease, Target
-from paramedic.registry import registry
+from paramedic.guards.registry import registry
 from paramedic.testing import Clock, MemorySink
 
 SERVICE = "support-bot"

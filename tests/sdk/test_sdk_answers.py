@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from paramedic import Guard
 from paramedic.answers import Answers, arguments
 from paramedic.contract.command import Target
-from paramedic.registry import registry
+from paramedic.guards.registry import registry
 from paramedic.request import request
 from paramedic.telemetry.runtime import dropped
 from paramedic.testing import Clock

@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from paramedic import BreakerOpen, Guard, Router
-from paramedic.callables import is_async, is_async_stream, is_sync_stream
+from paramedic.guards.callables import is_async, is_async_stream, is_sync_stream
 from paramedic.policy.breaker import Breaker
 
 

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramedic import Guard, Refused
-from paramedic.cascade import Cascade
-from paramedic.members import Member
 from paramedic.policy.breaker import State
 from paramedic.policy.stepping import LEAST_ANSWERS, Step, worth_asking
 from paramedic.request import request
+from paramedic.routing.cascade import Cascade
+from paramedic.routing.members import Member
 from paramedic.telemetry.runtime import dropped
 from paramedic.testing.waiting import no_wait
 

@@ -13,8 +13,8 @@ from paramedic.commands.client import CommandClient
 from paramedic.commands.sse import StreamError, events
 from paramedic.contract.command import SignedCommand
 from paramedic.contract.credentials import Platform
+from paramedic.guards.registry import registry
 from paramedic.policy.breaker import State
-from paramedic.registry import registry
 
 NOW = 1_700_000_000.0
 

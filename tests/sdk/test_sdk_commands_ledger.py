@@ -23,8 +23,8 @@ from paramedic.commands.ledger import MOST_HELD, Ledger
 from paramedic.commands.memory import Memory
 from paramedic.commands.news import LINES_A_MINUTE
 from paramedic.contract.command import SKEW_S, AckState, Lease, SignedCommand
+from paramedic.guards.registry import registry
 from paramedic.policy.breaker import State
-from paramedic.registry import registry
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from paramedic import Guard
 from paramedic.commands.ledger import Ledger
 from paramedic.contract.command import SKEW_S, ActionKind, Command, Lease, SignedCommand, Target
+from paramedic.guards.registry import Registry
 from paramedic.policy.breaker import State
-from paramedic.registry import Registry
 from paramedic.testing import Clock
 
 log = logging.getLogger("paramedic")

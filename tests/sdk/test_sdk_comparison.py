@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paramedic.registry import registry
+from paramedic.guards.registry import registry
 
 REPOSITORY = Path(__file__).parents[2]
 sys.path.append(str(REPOSITORY / "benchmarks"))

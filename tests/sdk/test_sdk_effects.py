@@ -9,8 +9,8 @@ import pytest
 import paramedic
 from paramedic import BreakerOpen, BulkheadFull, CommandRefused, Guard, Router, Shed
 from paramedic.contract.command import CommandError
+from paramedic.guards.registry import registry
 from paramedic.policy.breaker import Breaker, State
-from paramedic.registry import registry
 
 
 async def echo(value):

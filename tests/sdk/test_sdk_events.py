@@ -7,11 +7,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from sdk_collector_stub import CollectorStub
 
-from paramedic.private import Private
 from paramedic.settings import read_settings
 from paramedic.telemetry.events import BURST, EventLog, start_events
 from paramedic.telemetry.exceptions import EACH_S, LONGEST_MESSAGE, Exceptions
 from paramedic.telemetry.link import Link
+from paramedic.telemetry.private import Private
 from paramedic.telemetry.runtime import dropped
 from paramedic.testing import Clock
 

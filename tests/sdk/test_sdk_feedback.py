@@ -42,7 +42,7 @@ def test_it_is_an_evaluation_with_a_score(sink, kind, value, score):
 
 
 def test_inside_a_request_it_is_about_that_conversation(sink):
-    from paramedic.budget import Frame, frame
+    from paramedic.guards.budget import Frame, frame
 
     inside = Frame(None, math.inf)
     inside.request = Request(conversation="c-7", criticality="low")

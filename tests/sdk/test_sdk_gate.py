@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from paramedic import BulkheadFull, Guard, Refused
-from paramedic.attempts import Useless
 from paramedic.contract.command import ActionKind
+from paramedic.guards.attempts import Useless
 from paramedic.policy.breaker import Breaker, State
 from paramedic.policy.effects import Effect
 from paramedic.testing import Clock

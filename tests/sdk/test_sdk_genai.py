@@ -10,8 +10,8 @@ from openai.types.responses import Response
 
 import paramedic
 from paramedic import genai
-from paramedic.genai_content import answered_content, asked_content
-from paramedic.genai_requests import provider_of, read_request
+from paramedic.genai.content import answered_content, asked_content
+from paramedic.genai.requests import provider_of, read_request
 from paramedic.telemetry.runtime import dropped
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import paramedic
 from paramedic import BreakerOpen, BulkheadFull, DeadlineExceeded, Guard, Refused
-from paramedic.calls import error_type
+from paramedic.guards.calls import error_type
 from paramedic.policy.breaker import Breaker, State
 from paramedic.testing import FaultInjector
 

@@ -7,11 +7,11 @@ import types
 
 import pytest
 
+from paramedic.guards.refusals import CommandRefused, DeadlineExceeded
 from paramedic.instrument import stainless, web_apps
 from paramedic.instrument.client_errors import as_clients
 from paramedic.instrument.hooks import AfterImport
 from paramedic.instrument.patches import replace, restore_all
-from paramedic.refusals import CommandRefused, DeadlineExceeded
 
 
 @pytest.fixture

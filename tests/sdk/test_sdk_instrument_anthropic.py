@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sdk_llm_stub import ERROR_EVENT, LlmStub, events, message, message_lines, message_stream, overloaded
 
 import paramedic
+from paramedic.guards.registry import registry
 from paramedic.instrument import instrument, uninstrument
 from paramedic.instrument.client_guards import forget, guard_of
-from paramedic.registry import registry
 
 ASK = {"model": "claude-x", "max_tokens": 100, "messages": [{"role": "user", "content": "My secret is 42"}]}
 

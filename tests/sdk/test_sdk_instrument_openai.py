@@ -26,9 +26,9 @@ from sdk_llm_stub import (
 )
 
 import paramedic
+from paramedic.guards.registry import registry
 from paramedic.instrument import instrument, uninstrument
 from paramedic.instrument.client_guards import forget, guard_of
-from paramedic.registry import registry
 from paramedic.telemetry.runtime import dropped
 
 T = TypeVar("T")

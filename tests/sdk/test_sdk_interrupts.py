@@ -7,9 +7,9 @@ import pytest
 from sdk_virtual_time import run_virtually
 
 from paramedic import BreakerOpen, CommandRefused, Guard, deadline
-from paramedic.fallbacks import Fallback
+from paramedic.guards.fallbacks import Fallback
+from paramedic.guards.registry import registry
 from paramedic.policy.breaker import Breaker, State
-from paramedic.registry import registry
 
 SOON, LATER = 0.01, 3600.0
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
-from paramedic.private import Private
+from paramedic.telemetry.private import Private
 from paramedic.telemetry.redaction import masked_span
 
 PRIVATE = {

@@ -14,7 +14,7 @@ import pytest
 import paramedic
 import paramedic.testing
 from paramedic.contract.command import ActionKind
-from paramedic.members import GuardOptions, RouterOptions
+from paramedic.routing.members import GuardOptions, RouterOptions
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/sdk.md").read_text()
@@ -82,7 +82,7 @@ def test_every_refusal_stands_there_with_its_reason():
     table = section("Refused")
     for kind in paramedic.Refused.__subclasses__():
         assert f"| `{kind.__name__}` |" in table
-    from paramedic.refusals import _CLASS_OF
+    from paramedic.guards.refusals import _CLASS_OF
 
     assert not [reason for reason in _CLASS_OF if f"`{reason}`" not in table]
 

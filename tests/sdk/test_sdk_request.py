@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import paramedic
 from paramedic import Guard
-from paramedic.budget import deadline
 from paramedic.contract.keys import bot_token, new_master, secret_of
+from paramedic.guards.budget import deadline
 from paramedic.ids import SALT, Salt, safe_id, salt
 from paramedic.request import Request, current_request, request
 from paramedic.telemetry.runtime import dropped

@@ -9,12 +9,12 @@ import time
 import pytest
 
 from paramedic import BreakerOpen, Guard, Refused, Router, StreamCut
-from paramedic.cascade import Cascade
-from paramedic.members import GuardOptions, Member, RouterOptions, members_of
+from paramedic.guards.registry import registry
 from paramedic.policy.breaker import Breaker, State
 from paramedic.policy.retry import Retry
-from paramedic.registry import registry
 from paramedic.request import request
+from paramedic.routing.cascade import Cascade
+from paramedic.routing.members import GuardOptions, Member, RouterOptions, members_of
 from paramedic.testing import StatusError
 from paramedic.testing.waiting import no_wait
 

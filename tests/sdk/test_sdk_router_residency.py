@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from paramedic import Guard, Router, deadline
 from paramedic.contract.command import ActionKind, Command, Lease, Target
-from paramedic.members import Member
+from paramedic.guards.refusals import Refused, ResidencyRefused
+from paramedic.guards.registry import registry
+from paramedic.guards.sharing import retry_budgets
 from paramedic.policy.breaker import Breaker
 from paramedic.policy.retry import Retry
-from paramedic.refusals import Refused, ResidencyRefused
-from paramedic.registry import registry
 from paramedic.request import request
-from paramedic.sharing import retry_budgets
+from paramedic.routing.members import Member
 from paramedic.testing import Clock, StatusError
 from paramedic.testing.waiting import no_wait
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from paramedic import BreakerOpen, Guard, Router
-from paramedic.fallbacks import Fallback
-from paramedic.members import Member
+from paramedic.guards.fallbacks import Fallback
+from paramedic.guards.sharing import retry_budgets
 from paramedic.policy.breaker import Breaker, State
 from paramedic.policy.retry import Retry
-from paramedic.sharing import retry_budgets
+from paramedic.routing.members import Member
 from paramedic.testing import StatusError
 from paramedic.testing.waiting import no_wait
 

@@ -9,10 +9,10 @@ from sdk_virtual_time import run_virtually
 
 import paramedic
 from paramedic import Guard
-from paramedic.fallbacks import Fallback
+from paramedic.guards.fallbacks import Fallback
 from paramedic.policy.breaker import Breaker, State
 from paramedic.policy.retry import Retry
-from paramedic.streams import IncompleteStream, StreamCut, Turn, streaming, streaming_sync
+from paramedic.streams.generators import IncompleteStream, StreamCut, Turn, streaming, streaming_sync
 from paramedic.telemetry.runtime import dropped
 from paramedic.testing import no_wait
 

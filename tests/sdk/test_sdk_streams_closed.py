@@ -14,9 +14,9 @@ from sdk_virtual_time import VirtualLoop, run_virtually
 
 import paramedic
 from paramedic import Guard
+from paramedic.guards.refusals import CommandRefused
 from paramedic.policy.breaker import Breaker, State
-from paramedic.refusals import CommandRefused
-from paramedic.streams import StreamCut
+from paramedic.streams.generators import StreamCut
 
 HANG = 3600.0
 

@@ -9,7 +9,7 @@ import pytest
 
 from paramedic import Guard
 from paramedic.policy.retry import Retry
-from paramedic.streams import StreamCut
+from paramedic.streams.generators import StreamCut
 from paramedic.testing import no_wait
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -14,9 +14,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from sdk_virtual_time import VirtualLoop, run_virtually
 
 from paramedic import Guard
+from paramedic.guards.refusals import BulkheadFull
 from paramedic.policy.breaker import Breaker, State
-from paramedic.refusals import BulkheadFull
-from paramedic.streams import IncompleteStream, StreamCut
+from paramedic.streams.generators import IncompleteStream, StreamCut
 from paramedic.testing import Clock
 
 INF = float("inf")

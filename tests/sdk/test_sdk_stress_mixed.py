@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from paramedic import Guard, Refused
+from paramedic.guards.refusals import BreakerOpen, BulkheadFull
 from paramedic.policy.breaker import Breaker, State
 from paramedic.policy.retry import Retry
-from paramedic.refusals import BreakerOpen, BulkheadFull
 from paramedic.testing import commands
 
 THREADS, TASKS, LIMIT = 64, 1000, 40

@@ -8,6 +8,7 @@ import pytest
 
 from paramedic import BulkheadFull, CommandRefused, Guard, Shed
 from paramedic.contract.command import AckState
+from paramedic.guards.waits import waits
 from paramedic.policy.breaker import Breaker
 from paramedic.policy.retry import Retry
 from paramedic.testing import (
@@ -20,7 +21,6 @@ from paramedic.testing import (
     no_wait,
     run_virtually,
 )
-from paramedic.waits import waits
 
 
 async def tell(count: int = 4):

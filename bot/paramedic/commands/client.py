@@ -27,11 +27,11 @@ from paramedic.commands.turns import POLL_S, STREAM_AGAIN_S, WAITS_S, Turns, Way
 from paramedic.contract.command import Ack
 from paramedic.contract.credentials import Platform
 from paramedic.contract.keys import command_key
-from paramedic.registry import Registry, registry
+from paramedic.guards.registry import Registry, registry
 from paramedic.telemetry.runtime import dropped
 
 if TYPE_CHECKING:
-    from paramedic.obeying import Obeying
+    from paramedic.guards.obeying import Obeying
 
 log = logging.getLogger("paramedic")
 

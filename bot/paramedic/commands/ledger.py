@@ -19,12 +19,12 @@ from paramedic.commands.memory import Memory, Told
 from paramedic.commands.news import News
 from paramedic.commands.reading import id_of, listed, version_of
 from paramedic.contract.command import SKEW_S, Ack, AckState, ActionKind, Command, CommandError, SignedCommand
+from paramedic.guards.registry import Applied, Registry
 from paramedic.policy.effects import LEAST_PROBE_SHARE, with_a_share_left
-from paramedic.registry import Applied, Registry
 from paramedic.telemetry.runtime import dropped
 
 if TYPE_CHECKING:
-    from paramedic.obeying import Obeying
+    from paramedic.guards.obeying import Obeying
 
 log = logging.getLogger("paramedic")
 

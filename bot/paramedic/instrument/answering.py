@@ -3,11 +3,11 @@
 from typing import Any
 
 from paramedic import genai
-from paramedic.calls import Call
 from paramedic.contract.attributes import USELESS
-from paramedic.genai_content import answered_content, asked_content, chunk_text, text_content
-from paramedic.genai_requests import Asked
-from paramedic.genai_shapes import CUT, EMPTY
+from paramedic.genai.content import answered_content, asked_content, chunk_text, text_content
+from paramedic.genai.requests import Asked
+from paramedic.genai.shapes import CUT, EMPTY
+from paramedic.guards.calls import Call
 from paramedic.instrument.client_guards import guards_on
 from paramedic.telemetry.content import capturing
 from paramedic.telemetry.runtime import dropped, log

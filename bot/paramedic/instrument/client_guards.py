@@ -7,7 +7,7 @@ them breakers.
 import os
 import threading
 
-from paramedic.guards import Guard
+from paramedic.guards.guard import Guard
 from paramedic.policy.breaker import Breaker
 
 MOST = 64  # peers with a guard of their own; all others share one

@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 
 from opentelemetry import context
 
-from paramedic.calls import Call, current_call
-from paramedic.genai_requests import SERVER_ADDRESS, SERVER_PORT
-from paramedic.guards import Guard
+from paramedic.genai.requests import SERVER_ADDRESS, SERVER_PORT
+from paramedic.guards.calls import Call, current_call
+from paramedic.guards.guard import Guard
+from paramedic.guards.refusals import Refused
 from paramedic.instrument.client_errors import as_clients
 from paramedic.instrument.client_guards import guard_of
 from paramedic.instrument.patches import replace
 from paramedic.instrument.talking import talking
-from paramedic.refusals import Refused
 from paramedic.telemetry.runtime import dropped, log
 
 Send = Callable[..., Any]

@@ -17,18 +17,18 @@ from contextvars import Context, copy_context
 from importlib import import_module
 from typing import Any
 
-from paramedic.attempts import Useless
-from paramedic.calls import Call, current_call
-from paramedic.genai_requests import Asked, read_request
-from paramedic.guards import Guard
+from paramedic.genai.requests import Asked, read_request
+from paramedic.guards.attempts import Useless
+from paramedic.guards.calls import Call, current_call
+from paramedic.guards.guard import Guard
+from paramedic.guards.refusals import Refused
 from paramedic.instrument.answering import Described
 from paramedic.instrument.client_errors import as_clients
 from paramedic.instrument.client_guards import guard_of
 from paramedic.instrument.patches import replace, replace_property
 from paramedic.instrument.talking import Talking, talking
 from paramedic.instrument.watching import OpenCall, watch
-from paramedic.refusals import Refused
-from paramedic.stream_steps import inside
+from paramedic.streams.steps import inside
 from paramedic.telemetry.runtime import dropped, log
 
 Request = Callable[..., Any]

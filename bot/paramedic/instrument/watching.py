@@ -13,9 +13,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import Context
 from typing import Any
 
-from paramedic.attempts import Useless
-from paramedic.calls import Call
-from paramedic.guards import Guard
+from paramedic.guards.attempts import Useless
+from paramedic.guards.calls import Call
+from paramedic.guards.guard import Guard
 from paramedic.instrument.answering import Described
 from paramedic.telemetry.runtime import dropped, log
 

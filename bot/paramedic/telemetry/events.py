@@ -15,9 +15,9 @@ from typing import Any
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import Span, set_span_in_context
 
-from paramedic.private import Private
 from paramedic.settings import GRPC, Settings
 from paramedic.telemetry.link import Link
+from paramedic.telemetry.private import Private
 from paramedic.telemetry.runtime import dropped
 
 log = logging.getLogger("paramedic")

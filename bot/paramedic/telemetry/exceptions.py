@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import Span
 
-from paramedic.calls import error_type as type_of
 from paramedic.contract.attributes import (
     CALL_EXCEPTION_EVENT,
     ERROR_TYPE,
@@ -24,10 +23,11 @@ from paramedic.contract.attributes import (
     GUARD,
     PEER,
 )
+from paramedic.guards.calls import error_type as type_of
 
 if TYPE_CHECKING:
-    from paramedic.attempts import Attempts
-    from paramedic.calls import Call
+    from paramedic.guards.attempts import Attempts
+    from paramedic.guards.calls import Call
 
 EACH_S = 60.0
 LONGEST_MESSAGE = 300

@@ -10,9 +10,9 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExport
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
-from paramedic.private import Private
 from paramedic.settings import GRPC, Settings
 from paramedic.telemetry.link import Link
+from paramedic.telemetry.private import Private
 from paramedic.telemetry.redaction import masked_spans
 
 

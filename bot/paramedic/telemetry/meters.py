@@ -20,8 +20,8 @@ from paramedic.contract.attributes import (
     PEER_ZONE,
     RETRY_BUDGET,
 )
-from paramedic.registry import Key, registry
-from paramedic.sharing import retry_budgets
+from paramedic.guards.registry import Key, registry
+from paramedic.guards.sharing import retry_budgets
 from paramedic.telemetry.runtime import dropped
 
 CALLS = "paramedic.calls"

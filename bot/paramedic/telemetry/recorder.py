@@ -36,15 +36,15 @@ from paramedic.contract.attributes import (
     PEER_ZONE,
     USELESS,
 )
-from paramedic.registry import Key
+from paramedic.guards.registry import Key
 from paramedic.telemetry.genai import DEPLOYED, GenAICall, Names, measured
 from paramedic.telemetry.histogram import Histogram
 from paramedic.telemetry.runtime import dropped
 from paramedic.telemetry.tables import Attributes, Instrument, Tables
 
 if TYPE_CHECKING:
-    from paramedic.attempts import Attempts
-    from paramedic.calls import Call
+    from paramedic.guards.attempts import Attempts
+    from paramedic.guards.calls import Call
     from paramedic.telemetry.exceptions import Exceptions
 
 log = logging.getLogger("paramedic")

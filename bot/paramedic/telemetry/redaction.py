@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
-from paramedic.private import Private
+from paramedic.telemetry.private import Private
 
 
 def masked_spans(spans: Sequence[ReadableSpan], private: Private) -> list[ReadableSpan]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from opentelemetry.trace import Tracer
 
 if TYPE_CHECKING:
-    from paramedic.attempts import Attempts
-    from paramedic.calls import Call
+    from paramedic.guards.attempts import Attempts
+    from paramedic.guards.calls import Call
 
 log = logging.getLogger("paramedic")
 

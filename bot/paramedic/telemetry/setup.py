@@ -18,7 +18,6 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from paramedic.contract.attributes import ZONE
-from paramedic.private import Private
 from paramedic.settings import Settings
 from paramedic.telemetry.content import capturing
 from paramedic.telemetry.events import EventLog, start_events
@@ -27,6 +26,7 @@ from paramedic.telemetry.exporters import metric_exporter, span_exporter
 from paramedic.telemetry.genai import names_of
 from paramedic.telemetry.link import Link, quiet_exporters
 from paramedic.telemetry.meters import add_counters, add_gauges
+from paramedic.telemetry.private import Private
 from paramedic.telemetry.reader import Reader
 from paramedic.telemetry.recorder import Recorder
 from paramedic.telemetry.runtime import dropped, runtime

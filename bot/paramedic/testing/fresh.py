@@ -1,6 +1,6 @@
 """Guards without a past."""
 
-from paramedic.registry import registry
+from paramedic.guards.registry import registry
 
 
 def fresh_guards() -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from paramedic.commands.ledger import Ledger
 from paramedic.contract.command import Ack, AckState, ActionKind, Command, Lease, SignedCommand, Target
-from paramedic.registry import registry
+from paramedic.guards.registry import registry
 
 _KEY = b"paramedic.testing"
 _SERVICE, _INSTANCE = "a-test", "test-1"

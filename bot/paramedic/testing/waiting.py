@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from paramedic.waits import waits
+from paramedic.guards.waits import waits
 
 
 @contextmanager

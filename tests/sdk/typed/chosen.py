@@ -4,8 +4,8 @@ from typing import assert_type
 
 import paramedic
 from paramedic.answers import Answers
-from paramedic.cascade import Cascade
-from paramedic.members import Member
+from paramedic.routing.cascade import Cascade
+from paramedic.routing.members import Member
 
 
 async def small(question: str, *, temperature: float = 0.0) -> str:

@@ -18,13 +18,13 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from paramedic.policy.streaming import NO_RULES, Late, Progress
-from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Box, Steps, closing, inside, source_of, stream_of
-from paramedic.stream_turns import Asks, IncompleteStream, StreamCut
-from paramedic.stream_waiter import NOTHING, Waiter
+from paramedic.streams.steps import CANNOT_WAIT, CHUNK, Box, Steps, closing, inside, source_of, stream_of
+from paramedic.streams.turns import Asks, IncompleteStream, StreamCut
+from paramedic.streams.waiter import NOTHING, Waiter
 
 if TYPE_CHECKING:
-    from paramedic.attempts import Attempts
-    from paramedic.calls import Call
+    from paramedic.guards.attempts import Attempts
+    from paramedic.guards.calls import Call
 
 
 class Attempt:

@@ -17,20 +17,20 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from paramedic.attempts import REQUEST_WAS_WRONG, Useless
-from paramedic.budget import deadline, frame, inherited_key
 from paramedic.contract.attributes import REFUSED_BY_BREAKER, REFUSED_BY_RESIDENCY
-from paramedic.fallbacks import Fallback
-from paramedic.guards import Guard
-from paramedic.members import Member
+from paramedic.guards.attempts import REQUEST_WAS_WRONG, Useless
+from paramedic.guards.budget import deadline, frame, inherited_key
+from paramedic.guards.fallbacks import Fallback
+from paramedic.guards.guard import Guard
+from paramedic.guards.recovering import Recovering, Step, marks
+from paramedic.guards.refusals import Refused
 from paramedic.policy.breaker import State
 from paramedic.policy.gate import Refusal
 from paramedic.policy.recovery import Means
 from paramedic.policy.retry import Retry, asked_wait_s, never_arrived, status_of
 from paramedic.policy.turns import Kept, Seen, Turns
-from paramedic.recovering import Recovering, Step, marks
-from paramedic.refusals import Refused
 from paramedic.request import current_request, request
+from paramedic.routing.members import Member
 
 LONGEST_WISH_S = 300.0  # for which a member that answered Retry-After is asked last
 

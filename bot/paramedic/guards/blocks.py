@@ -6,8 +6,8 @@ enter --> begin, or Refused --> the block --> its end is the verdict, as for a f
 import asyncio
 from types import TracebackType
 
-from paramedic.attempts import Attempts
-from paramedic.calls import Call
+from paramedic.guards.attempts import Attempts
+from paramedic.guards.calls import Call
 
 
 class CallBlock:

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from paramedic.attempts import Attempts, Useless
-from paramedic.budget import Block, frame, inherited_key, left_s
-from paramedic.fallbacks import Fallback
+from paramedic.guards.attempts import Attempts, Useless
+from paramedic.guards.budget import Block, frame, inherited_key, left_s
+from paramedic.guards.fallbacks import Fallback
+from paramedic.guards.refusals import Refused
 from paramedic.policy.breaker import State
 from paramedic.policy.recovery import Again, Ask, End, Means, Recovery, Why
 from paramedic.policy.retry import asked_wait_s, causes
-from paramedic.refusals import Refused
 
 if TYPE_CHECKING:
-    from paramedic.shells import Shells
+    from paramedic.guards.shells import Shells
 
 MARK = "__paramedic_retried__"
 

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
-from paramedic.budget import Block, inherited_key
-from paramedic.obeying import Obeying
+from paramedic.guards.budget import Block, inherited_key
+from paramedic.guards.obeying import Obeying
+from paramedic.guards.recovering import Recovering, Step, marks
+from paramedic.guards.tasks import running_loop, task_of
+from paramedic.guards.waits import waits
 from paramedic.policy.recovery import Means
-from paramedic.recovering import Recovering, Step, marks
-from paramedic.tasks import running_loop, task_of
-from paramedic.waits import waits
 
 R = TypeVar("R")
 

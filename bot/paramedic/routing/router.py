@@ -14,18 +14,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
-from paramedic.callables import is_async
-from paramedic.calls import Value
-from paramedic.fallbacks import Fallback, fallback_of
-from paramedic.guards import Guard
-from paramedic.members import Member, RouterOptions, is_stream, members_of
-from paramedic.obeying import Obeying
+from paramedic.guards.callables import is_async
+from paramedic.guards.calls import Value
+from paramedic.guards.fallbacks import Fallback, fallback_of
+from paramedic.guards.guard import Guard
+from paramedic.guards.obeying import Obeying
+from paramedic.guards.registry import registry
+from paramedic.guards.waits import waits
 from paramedic.policy.retry import Retry
 from paramedic.policy.turns import Turns
-from paramedic.registry import registry
 from paramedic.request import regions
-from paramedic.rounds import Ask, Place, Rounds, Rules
-from paramedic.waits import waits
+from paramedic.routing.members import Member, RouterOptions, is_stream, members_of
+from paramedic.routing.rounds import Ask, Place, Rounds, Rules
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -172,13 +172,13 @@ class Router(Generic[P, R_co]):
             StreamCut: While it is read: it broke off after it had given something useful.
             Exception: As of a call.
         """
-        from paramedic.streams import streaming
+        from paramedic.streams.generators import streaming
 
         return streaming(self.name, self._rounds.trip)(*args, **kwargs)
 
     def stream_sync(self: "Router[P, Iterator[T]]", *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         """As `stream`, for generators."""
-        from paramedic.streams import streaming_sync
+        from paramedic.streams.generators import streaming_sync
 
         return streaming_sync(self.name, self._rounds.trip)(*args, **kwargs)
 

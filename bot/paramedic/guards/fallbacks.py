@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from paramedic.callables import is_async, is_async_stream
+from paramedic.guards.callables import is_async, is_async_stream
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,25 +16,25 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from paramedic.attempts import INF, Check
-from paramedic.blocks import CallBlock
-from paramedic.budget import DEADLINE_HEADER, frame, left_s
-from paramedic.callables import is_async, is_async_stream, is_sync_stream
-from paramedic.calls import Call, Value, current_call
-from paramedic.fallbacks import Fallback, fallback_of
-from paramedic.idempotency import KEY_HEADER, key_maker
-from paramedic.obeying import Obeying
+from paramedic.guards.attempts import INF, Check
+from paramedic.guards.blocks import CallBlock
+from paramedic.guards.budget import DEADLINE_HEADER, frame, left_s
+from paramedic.guards.callables import is_async, is_async_stream, is_sync_stream
+from paramedic.guards.calls import Call, Value, current_call
+from paramedic.guards.fallbacks import Fallback, fallback_of
+from paramedic.guards.idempotency import KEY_HEADER, key_maker
+from paramedic.guards.obeying import Obeying
+from paramedic.guards.registry import registry
+from paramedic.guards.sharing import retry_budgets
+from paramedic.guards.shells import Shells
 from paramedic.policy.breaker import Breaker, Circuit
 from paramedic.policy.gate import Gate
 from paramedic.policy.recovery import Means
 from paramedic.policy.retry import Retry
 from paramedic.policy.shedding import check_criticality
-from paramedic.registry import registry
-from paramedic.sharing import retry_budgets
-from paramedic.shells import Shells
-from paramedic.streams import guarded as guarded_stream
-from paramedic.streams import guarded_sync as guarded_stream_sync
-from paramedic.streams import rules
+from paramedic.streams.generators import guarded as guarded_stream
+from paramedic.streams.generators import guarded_sync as guarded_stream_sync
+from paramedic.streams.generators import rules
 
 P = ParamSpec("P")
 R = TypeVar("R")

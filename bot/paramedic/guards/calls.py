@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from paramedic.budget import Frame, frame
 from paramedic.contract.attributes import (
     ABANDONED,
     CANCELLED,
@@ -30,13 +29,14 @@ from paramedic.contract.attributes import (
     TIMEOUT,
     USELESS,
 )
+from paramedic.guards.budget import Frame, frame
 from paramedic.policy.effects import Effects
 from paramedic.policy.gate import Admission
 from paramedic.policy.retry import status_of
 from paramedic.telemetry.runtime import dropped, log, runtime
 
 if TYPE_CHECKING:
-    from paramedic.admitting import Admitting
+    from paramedic.guards.admitting import Admitting
 
 Value = str | bool | int | float | list[str]
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from paramedic.caches import Caches, Flush
 from paramedic.contract.command import Command, CommandError, Target
+from paramedic.guards.sharing import retry_budgets
 from paramedic.policy.effects import Effect, read_effect
-from paramedic.sharing import retry_budgets
 
 if TYPE_CHECKING:
-    from paramedic.obeying import Obeying
+    from paramedic.guards.obeying import Obeying
 
 Key = tuple[str, str, str]  # guard, peer, zone
 Listener = Callable[[Sequence["Obeying"]], None]

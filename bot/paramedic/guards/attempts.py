@@ -12,13 +12,13 @@ import logging
 import time
 from typing import Any
 
-from paramedic.admitting import INF, Admitting, Check
-from paramedic.budget import Reason, frame
-from paramedic.calls import Call, error_type
 from paramedic.contract.attributes import REFUSED_BY_COMMAND, TIMEOUT
+from paramedic.guards.admitting import INF, Admitting, Check
+from paramedic.guards.budget import Reason, frame
+from paramedic.guards.calls import Call, error_type
+from paramedic.guards.refusals import Refused, refusal
 from paramedic.policy.breaker import FAILED, SAYS_NOTHING, WORKED, Verdict
 from paramedic.policy.retry import status_of
-from paramedic.refusals import Refused, refusal
 from paramedic.telemetry.runtime import dropped, runtime
 
 # Statuses that blame the request, not the dependency: no verdict for the breaker.

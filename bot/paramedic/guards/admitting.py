@@ -15,8 +15,6 @@ from typing import Any, NoReturn
 
 from opentelemetry.trace import SpanKind
 
-from paramedic.budget import Frame, frame
-from paramedic.calls import Call, Value
 from paramedic.contract.attributes import (
     ALLOWED,
     DECISION,
@@ -31,12 +29,14 @@ from paramedic.contract.attributes import (
     REFUSED_BY_BULKHEAD,
     RETRY,
 )
+from paramedic.guards.budget import Frame, frame
+from paramedic.guards.calls import Call, Value
+from paramedic.guards.refusals import refusal
+from paramedic.guards.registry import Key
 from paramedic.policy.breaker import SAYS_NOTHING
 from paramedic.policy.gate import Admission, Gate, Refusal
 from paramedic.policy.retry import RetryBudget
 from paramedic.policy.shedding import class_of, room_for
-from paramedic.refusals import refusal
-from paramedic.registry import Key
 from paramedic.telemetry.runtime import dropped, runtime
 
 Check = Callable[[Any], str | None]

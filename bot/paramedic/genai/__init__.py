@@ -10,11 +10,11 @@ Nothing here imports a client, keeps a text or raises: what cannot be read is co
 from collections.abc import Sequence
 from typing import Any
 
-from paramedic.calls import current_call
 from paramedic.contract.attributes import USELESS
-from paramedic.genai_answers import read
-from paramedic.genai_chunks import ChunkReader, ends, useful
-from paramedic.genai_shapes import Reading, Usage
+from paramedic.genai.answers import read
+from paramedic.genai.chunks import ChunkReader, ends, useful
+from paramedic.genai.shapes import Reading, Usage
+from paramedic.guards.calls import current_call
 from paramedic.telemetry.runtime import dropped, log
 
 __all__ = ["ChunkReader", "Reading", "Usage", "check", "describe", "ends", "read_answer", "useful"]

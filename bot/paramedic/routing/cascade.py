@@ -12,18 +12,18 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
-from paramedic.attempts import Useless
-from paramedic.calls import Value
 from paramedic.contract.attributes import CASCADE_STEP, REFUSED_BY_RESIDENCY
-from paramedic.fallbacks import Fallback, fallback_of
-from paramedic.guards import Guard
-from paramedic.members import GuardOptions, Member, is_stream
+from paramedic.guards.attempts import Useless
+from paramedic.guards.calls import Value
+from paramedic.guards.fallbacks import Fallback, fallback_of
+from paramedic.guards.guard import Guard
+from paramedic.guards.recovering import Recovering, marks
+from paramedic.guards.refusals import Refused, ResidencyRefused
 from paramedic.policy.recovery import Means
 from paramedic.policy.retry import Retry
 from paramedic.policy.stepping import Step, worth_asking
-from paramedic.recovering import Recovering, marks
-from paramedic.refusals import Refused, ResidencyRefused
 from paramedic.request import request
+from paramedic.routing.members import GuardOptions, Member, is_stream
 from paramedic.telemetry.runtime import dropped, log
 
 P = ParamSpec("P")

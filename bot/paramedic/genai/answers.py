@@ -10,7 +10,7 @@ a text               what a team's own function gives
 from collections.abc import Sequence
 from typing import Any
 
-from paramedic.genai_shapes import (
+from paramedic.genai.shapes import (
     CUT,
     EMPTY,
     REFUSED,

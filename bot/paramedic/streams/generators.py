@@ -33,16 +33,16 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
+from paramedic.guards.recovering import Recovering, marks
+from paramedic.guards.waits import waits
 from paramedic.policy.streaming import IDLE, Says, StreamRules, not_empty
-from paramedic.recovering import Recovering, marks
-from paramedic.stream_attempts import Attempt
-from paramedic.stream_steps import CANNOT_WAIT, CHUNK, Steps, at_once
-from paramedic.stream_turns import Asks, IncompleteStream, StreamCut, Turn
-from paramedic.stream_waiter import Waiter
-from paramedic.waits import waits
+from paramedic.streams.attempts import Attempt
+from paramedic.streams.steps import CANNOT_WAIT, CHUNK, Steps, at_once
+from paramedic.streams.turns import Asks, IncompleteStream, StreamCut, Turn
+from paramedic.streams.waiter import Waiter
 
 if TYPE_CHECKING:
-    from paramedic.guards import Guard
+    from paramedic.guards.guard import Guard
 
 __all__ = [
     "Asks",

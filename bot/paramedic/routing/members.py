@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar
 
-from paramedic.attempts import Check
-from paramedic.callables import is_async_stream, is_sync_stream
-from paramedic.calls import Value
 from paramedic.contract.attributes import GENAI_REQUEST_MODEL, PEER_REGION
+from paramedic.guards.attempts import Check
+from paramedic.guards.callables import is_async_stream, is_sync_stream
+from paramedic.guards.calls import Value
 from paramedic.policy.breaker import Breaker
 from paramedic.request import regions
 

@@ -9,8 +9,8 @@ a text                   what a team's own generator gives
 from collections.abc import Sequence
 from typing import Any
 
-from paramedic.genai_answers import block_says, kind_of, read
-from paramedic.genai_shapes import CUT, EMPTY, REFUSED, Reading, Usage, count, part, several, text, usage_of
+from paramedic.genai.answers import block_says, kind_of, read
+from paramedic.genai.shapes import CUT, EMPTY, REFUSED, Reading, Usage, count, part, several, text, usage_of
 
 _ENDS = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
 _DELTA = ("content", "refusal", "tool_calls", "function_call", "audio", "reasoning_content", "reasoning")

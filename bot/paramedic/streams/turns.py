@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from paramedic.attempts import Attempts
-    from paramedic.recovering import Step
+    from paramedic.guards.attempts import Attempts
+    from paramedic.guards.recovering import Step
 
 
 class StreamCut(Exception):

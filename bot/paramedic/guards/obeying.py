@@ -7,11 +7,11 @@ command --objection? none--> obey: the gate refuses from the next call on
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from paramedic.attempts import Attempts
-from paramedic.budget import Reason
-from paramedic.calls import Call
 from paramedic.contract.command import ActionKind
-from paramedic.fallbacks import Fallback
+from paramedic.guards.attempts import Attempts
+from paramedic.guards.budget import Reason
+from paramedic.guards.calls import Call
+from paramedic.guards.fallbacks import Fallback
 from paramedic.policy.breaker import State
 from paramedic.policy.effects import Effect
 from paramedic.policy.gate import Forced

@@ -1,0 +1,1 @@
+"""Calls whose answer comes in chunks."""
