@@ -24,6 +24,15 @@ STOP = "stop"  # the chunk that says that a stream is complete
 PING = ""  # a chunk that is not useful
 
 
+@pytest.fixture(scope="module", autouse=True)
+def only_our_own_garbage():
+    """What other tests of this worker have made is not looked through at each collection here."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 class Down(Exception):
     """What a failing source raises."""
 
