@@ -3,7 +3,8 @@
 What could go wrong, and must not:
     - a worker of a prefork server never hears a command, or is heard in its parent's name
     - a child that ends hangs up on its parent, whose connection it shares
-    - a lock that another thread held when the process forked is never free in the child
+    - a lock that another thread held when the process forked is never free in the child: nor the lock of a module
+      that was just being imported
 """
 
 import http.client
@@ -15,7 +16,7 @@ import sys
 import time
 
 import pytest
-from sdk_platform_stub import SECRET, event, snapshot
+from sdk_platform_stub import SECRET, STREAM, event, snapshot
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -103,6 +104,34 @@ over.set()
 while tool.run_sync(lambda: "strong") != "strong":
     time.sleep(0.01)
 print("free", flush=True)
+"""
+
+
+IMPORTS = """
+import sys, threading, time
+import paramedic
+from paramedic.commands.client import CommandClient
+from paramedic.contract.credentials import find_platform
+
+tool = paramedic.Guard("search", peer="web", fallbacks=[lambda: "light"])
+client = CommandClient(
+    find_platform("support-bot"), "support-bot", lambda: "me-1", waits_s=(0.01, 0.05), poll_s=0.01
+)
+known, start = [], threading.Thread.start
+
+
+def noting(thread):
+    known[:] = known or sys.modules
+    start(thread)
+
+
+threading.Thread.start = noting
+client.start()
+while tool.run_sync(lambda: "strong") != "light":
+    time.sleep(0.01)
+while tool.run_sync(lambda: "strong") != "strong":
+    time.sleep(0.01)
+print("imported", sorted(set(sys.modules) - set(known)), flush=True)
 """
 
 
@@ -198,6 +227,19 @@ def test_a_process_full_of_threads_may_fork(stub, run_script, folder, switched_o
     stub.send(event(switched_on))
     assert said(process, "free")
     assert stub.streams.count(own) == 1, "the parent's stream was not cut"
+
+
+def test_threads_of_ours_import_nothing(stub, run_script, folder, switched_off, switched_on):
+    """In a child that is forked meanwhile, the module's lock would be held by a thread that is not there."""
+    (folder / "main.py").write_text(IMPORTS)
+    stub.opening.append(snapshot(switched_off))
+    process = run_script("main.py")
+    stub.next_ack(command_id="off", state="applied")
+    stub.status_of[STREAM] = 502  # it polls from now on
+    stub.hang_up()
+    until(lambda: stub.polls)
+    assert stub.next_ack(command_id="off")["state"] == "reverted"
+    assert said(process, "imported") == "imported []"
 
 
 class Server:
