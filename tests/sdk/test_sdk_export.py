@@ -12,6 +12,7 @@ import pytest
 from sdk_collector_stub import CollectorStub
 from sdk_platform_stub import SECRET, PlatformStub, snapshot
 
+pytestmark = pytest.mark.early  # real processes, mostly waited for
 PREFIX = """
 import logging, sys, threading
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")

@@ -18,6 +18,7 @@ from sdk_llm_stub import LlmStub, chat, chat_stream
 from paramedic.instrument.zero_code import chosen
 from paramedic.run import UsageError, plan
 
+pytestmark = pytest.mark.early  # real processes, mostly waited for
 BIN = str(Path(sys.executable).parent)
 
 
