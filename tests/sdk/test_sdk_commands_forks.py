@@ -132,6 +132,7 @@ while tool.run_sync(lambda: "strong") != "light":
 while tool.run_sync(lambda: "strong") != "strong":
     time.sleep(0.01)
 print("imported", sorted(set(sys.modules) - set(known)), flush=True)
+time.sleep(60)  # what it has to say is still being said
 """
 
 

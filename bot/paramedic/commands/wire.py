@@ -15,11 +15,8 @@ from time import monotonic
 from typing import Any
 from urllib.parse import SplitResult
 
+import paramedic.preload  # noqa: F401  before there are threads
 from paramedic.commands.sse import StreamError
-
-# Loads what sockets load when they first look up a name. Were it loaded on a thread of ours while the process forks,
-# the child would wait for ever for that thread to finish: so all is loaded before there are threads.
-"localhost".encode("idna")
 
 LINES = 5_000  # in one period; a thousand events are three thousand lines
 BYTES = 16 << 20

@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExport
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 
+import paramedic.preload  # noqa: F401  before there are threads
 from paramedic.settings import GRPC, Settings
 from paramedic.telemetry.link import Link
 from paramedic.telemetry.private import Private
