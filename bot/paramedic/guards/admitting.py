@@ -90,6 +90,16 @@ class Admitting:
             calls = list(self._calls)
         return len(calls), max(0.0, self.clock() - calls[0].started) if calls else 0.0
 
+    @property
+    def checks(self) -> bool:
+        """Whether it looks at answers."""
+        return self._check is not None
+
+    @property
+    def locked(self) -> bool:
+        """Whether somebody is changing it just now."""
+        return self._lock.locked()
+
     def count(self, what: str) -> None:
         """Count something that this guard did."""
         with self._lock:

@@ -160,7 +160,7 @@ class Attempt:
             call.streamed = True
             deadline_s, rules = call.timeout_s, getattr(guard, "rules", NO_RULES)
         self.progress = progress = Progress(rules, self.clock(), None if waiter is None else deadline_s)
-        if guard is not None and guard._check is not None:
+        if guard is not None and guard.checks:
             progress.keep()
         if rules is not NO_RULES:
             progress.fault = functools.partial(_fault, guard)  # does not keep this attempt alive, as a method would
@@ -197,7 +197,7 @@ class Attempt:
         call, guard = self._taken(), self._guard
         if call is None or guard is None:
             return error
-        if self.waiter is None and isinstance(error, GeneratorExit) and guard._lock.locked():
+        if self.waiter is None and isinstance(error, GeneratorExit) and guard.locked:
             self._tell_later(guard, call)
             return error
         cause = error.__cause__ if isinstance(error, StreamCut) else None
