@@ -84,7 +84,7 @@ class OpenCall:
         """The program closed what the stream comes from, or the client did so at its end."""
         if self.stepping or self._over:
             return  # at the end; that is told in another way
-        if self._guard is not None and self._guard._lock.locked():
+        if self._guard is not None and self._guard.locked:
             return self.let_go()
         if self.watched:
             self.failed(GeneratorExit())

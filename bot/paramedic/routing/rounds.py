@@ -19,13 +19,12 @@ from typing import Any
 
 from paramedic.contract.attributes import REFUSED_BY_BREAKER, REFUSED_BY_RESIDENCY
 from paramedic.guards.attempts import REQUEST_WAS_WRONG, Useless
-from paramedic.guards.budget import deadline, frame, inherited_key
+from paramedic.guards.budget import deadline, inherited_key
 from paramedic.guards.fallbacks import Fallback
 from paramedic.guards.guard import Guard
 from paramedic.guards.recovering import Recovering, Step, marks
 from paramedic.guards.refusals import Refused
 from paramedic.policy.breaker import State
-from paramedic.policy.gate import Refusal
 from paramedic.policy.recovery import Means
 from paramedic.policy.retry import Retry, asked_wait_s, never_arrived, status_of
 from paramedic.policy.turns import Kept, Seen, Turns
@@ -270,7 +269,7 @@ class _Call:
     def _nowhere(self) -> Exception:
         guard = self._of.places[0].guard
         try:
-            guard._refuse(Refusal(REFUSED_BY_RESIDENCY), frame.get())
+            guard.refuse(REFUSED_BY_RESIDENCY)
         except Refused as error:
             return error
 
