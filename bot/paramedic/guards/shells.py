@@ -55,8 +55,6 @@ class Shells(Obeying):
 
     def guarded(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """The function with all that this guard does for a logical call."""
-        if self._make_key is not None:
-            return self._keyed(fn)
         begin, ended = self.begin, self.ended
 
         async def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -76,12 +74,14 @@ class Shells(Obeying):
                 recovering, step = self._first_step(error, since)
             return await self.recover(recovering, step, fn, args, kwargs)
 
-        return guarded
+        async def keyed(*args: Any, **kwargs: Any) -> Any:
+            with self.keyed(args, kwargs):
+                return await guarded(*args, **kwargs)
+
+        return guarded if self._make_key is None else keyed
 
     def guarded_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         """As `guarded`, for a function that cannot be interrupted."""
-        if self._make_key is not None:
-            return self._keyed_sync(fn)
 
         def guarded(*args: Any, **kwargs: Any) -> Any:
             since = marks.count
@@ -91,31 +91,11 @@ class Shells(Obeying):
                 recovering, step = self._first_step(error, since)
             return self.recover_sync(recovering, step, fn, args, kwargs)
 
-        return guarded
-
-    def _keyed(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
+        def keyed(*args: Any, **kwargs: Any) -> Any:
             with self.keyed(args, kwargs):
-                since = marks.count
-                try:
-                    return await self.attempt(fn, args, kwargs)
-                except Exception as error:
-                    recovering, step = self._first_step(error, since)
-                return await self.recover(recovering, step, fn, args, kwargs)
+                return guarded(*args, **kwargs)
 
-        return guarded
-
-    def _keyed_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            with self.keyed(args, kwargs):
-                since = marks.count
-                try:
-                    return self.attempt_sync(fn, args, kwargs)
-                except Exception as error:
-                    recovering, step = self._first_step(error, since)
-                return self.recover_sync(recovering, step, fn, args, kwargs)
-
-        return guarded
+        return guarded if self._make_key is None else keyed
 
     def _first_step(self, error: Exception, since: int) -> tuple[Recovering, Step | None]:
         recovering = Recovering.of(self, since)
