@@ -16,6 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from report_page import put
+
 FILE: Final = Path("build/bench/ingest.json")
 _BEGIN: Final = "<!-- made by benchmarks/ingest_report.py -->"
 _END: Final = "<!-- end -->"
@@ -80,21 +82,8 @@ def _comparison(rows: list[Row]) -> list[str]:
     return lines
 
 
-def into(page: Path, file: Path = FILE) -> None:
-    """Put the tables between the marks of a page.
-
-    Raises:
-        ValueError: The page has no such marks.
-    """
-    before, begin, rest = page.read_text().partition(f"{_BEGIN}\n")
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"{page} must have a line {_BEGIN!r} and a line {_END!r} below it")
-    page.write_text(f"{before}{begin}{markdown(file)}{end}{after}")
-
-
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        into(Path(sys.argv[1]))
+        put(Path(sys.argv[1]), _BEGIN, _END, markdown())
     else:
         print(markdown())  # noqa: T201

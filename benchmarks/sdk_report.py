@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from report_page import put
+
 FILE: Final = Path("build/bench/sdk.json")
 BEGIN: Final = "<!-- made by benchmarks/sdk_report.py -->"
 END: Final = "<!-- end of the SDK's figures -->"
@@ -53,21 +55,8 @@ def _beside(found: dict[str, float]) -> str:
     return next(f"{value:.2f} × {metric[len(OURS) :]}" for metric, value in found.items() if metric.startswith(OURS))
 
 
-def into(page: Path, file: Path = FILE) -> None:
-    """Put the tables between the marks of a page.
-
-    Raises:
-        ValueError: The page has no such marks.
-    """
-    before, begin, rest = page.read_text().partition(f"{BEGIN}\n")
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} must have a line {BEGIN!r} and a line {END!r} below it")
-    page.write_text(f"{before}{begin}\n{markdown(file)}\n{end}{after}")
-
-
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        into(Path(sys.argv[1]))
+        put(Path(sys.argv[1]), BEGIN, END, markdown())
     else:
         print(markdown())  # noqa: T201
