@@ -62,7 +62,7 @@ drill: $(VENV)/.demo ## scenarios against real processes; ARGS="demo --compare -
 
 test: lint ## lint, then every test; ARGS="tests/cli -k scorecard" for some
 	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	else $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" && \
+	else $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" && \
 	  $(BIN)/python -m pytest -m slow $$(grep -rl --include="test_*.py" "mark\.slow" tests); fi
 
 kill-test: $(VENV)/.dev ## kill -9 a collector under load, twenty times, and count exactly
