@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from paramedic.guards.arguments import check_arguments, check_name
 from paramedic.guards.attempts import INF, Check
 from paramedic.guards.blocks import CallBlock
 from paramedic.guards.budget import DEADLINE_HEADER, frame, left_s
@@ -110,8 +111,8 @@ class Guard(Shells):
         draw: Callable[[], float] = random.random,
         members: "Callable[[], Sequence[Obeying]] | None" = None,
     ) -> None:
-        if not name:
-            raise ValueError("a guard needs a name, got ''")
+        check_name(name)
+        check_arguments(f"guard {name!r}", locals())
         if deadline_s is not None and not deadline_s > 0:
             raise ValueError(f"deadline_s of guard {name!r} must be above 0 seconds, got {deadline_s!r}")
         budget = retry_budgets.of(peer or name)
@@ -138,6 +139,8 @@ class Guard(Shells):
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """Guard a function, sync or async, or an (async) generator function; its signature stays."""
+        if not callable(fn):
+            raise TypeError(f"guard {self.name!r} decorates functions, got {fn!r}")
         if is_async_stream(fn):
             guarded = guarded_stream(self, fn)
         elif is_sync_stream(fn):
@@ -194,8 +197,19 @@ class Guard(Shells):
 
     @staticmethod
     def of(fn: Callable[..., Any]) -> "Guard":
-        """The guard of a decorated function."""
-        return cast(Guard, fn.__guard__)  # type: ignore[attr-defined]
+        """The guard of a decorated function.
+
+        Raises:
+            TypeError: It is not decorated.
+        """
+        guard = getattr(fn, "__guard__", None)
+        if not isinstance(guard, Guard):
+            raise TypeError(f"{fn!r} has no guard")
+        return guard
+
+    def __repr__(self) -> str:
+        where = f" in {self.zone}" if self.zone else ""
+        return f"<guard {self.name!r} of {self.peer!r}{where}: {self.state.name.lower().replace('_', ' ')}>"
 
     def _check_sync(self, called: str) -> None:
         for fallback in self.fallbacks:
