@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
+from paramedic.guards.attempts import Useless
 from paramedic.guards.budget import Block, inherited_key
 from paramedic.guards.obeying import Obeying
 from paramedic.guards.recovering import Recovering, Step, marks
@@ -71,6 +72,8 @@ class Shells(Obeying):
                 ended(call, result)
                 return result
             except Exception as error:
+                if self.means.none and not isinstance(error, Useless):
+                    raise
                 recovering, step = self._first_step(error, since)
             return await self.recover(recovering, step, fn, args, kwargs)
 
@@ -88,6 +91,8 @@ class Shells(Obeying):
             try:
                 return self.attempt_sync(fn, args, kwargs)
             except Exception as error:
+                if self.means.none and not isinstance(error, Useless):
+                    raise
                 recovering, step = self._first_step(error, since)
             return self.recover_sync(recovering, step, fn, args, kwargs)
 

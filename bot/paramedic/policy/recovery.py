@@ -61,6 +61,11 @@ class Means:
     fallbacks: int
     draw: Callable[[], float]
 
+    @property
+    def none(self) -> bool:
+        """Whether there is nothing: the first error stands."""
+        return self.retry is None and not self.fallbacks
+
 
 class Recovery:
     """One logical call that did not work at first.
