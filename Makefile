@@ -10,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ARGS ?=
+RUFF := $(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo drill test fuzz lint format otelcol bench bench-ingest bench-sdk bench-detect bench-recorder sdk-comparison soak kill-test eval screenshots clean
@@ -60,17 +61,19 @@ demo: $(VENV)/.demo ## hurt a real bot three ways and watch it be treated; ARGS=
 drill: $(VENV)/.demo ## scenarios against real processes; ARGS="demo --compare --json out.json"
 	@$(BIN)/paramedic drill $(ARGS)
 
-test: lint ## lint, then every test; ARGS="tests/cli -k scorecard" for some
-	@if [ -n "$(ARGS)" ]; then $(BIN)/python -m pytest $(ARGS); \
-	else $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow" && \
-	  $(BIN)/python -m pytest -m slow $$(grep -rl --include="test_*.py" "mark\.slow" tests); fi
+test: $(VENV)/.dev ## lint, then every test; ARGS="tests/cli -k scorecard" for some
+	@if [ -n "$(ARGS)" ]; then $(MAKE) --no-print-directory lint && $(BIN)/python -m pytest $(ARGS); exit; fi; \
+	$(RUFF) || exit; \
+	$(BIN)/mypy & types=$$!; \
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"; tests=$$?; \
+	wait $$types || exit; [ $$tests = 0 ] || exit $$tests; \
+	$(BIN)/python -m pytest -m slow $$(grep -rl --include="test_*.py" "mark\.slow" tests)
 
 kill-test: $(VENV)/.dev ## kill -9 a collector under load, twenty times, and count exactly
 	@PARAMEDIC_KILLS=20 $(BIN)/python -m pytest tests/test_collector_killed.py $(ARGS)
 
 lint: $(VENV)/.dev ## ruff and mypy --strict
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
+	@$(RUFF)
 	@$(BIN)/mypy
 
 format: $(VENV)/.dev ## let ruff put the code in shape

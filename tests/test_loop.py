@@ -19,7 +19,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     out = folder / "out.json"
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("PARAMEDIC_", "OTEL_"))}
-    words = ["demo", "--duration", "180", "--no-dashboard", "--seed", "1", "--folder", "run", "--json", "out.json"]
+    words = ["demo", "--duration", "140", "--no-dashboard", "--seed", "1", "--folder", "run", "--json", "out.json"]
     done = subprocess.run(
         [sys.executable, "-m", "paramedic_cli.main", *words],
         cwd=folder,
