@@ -6,10 +6,8 @@ The text of an exception may be private: it is left out, unless PARAMEDIC_EXCEPT
 
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-
-from opentelemetry.trace import Span
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from paramedic.contract.attributes import (
     CALL_EXCEPTION_EVENT,
@@ -24,6 +22,7 @@ from paramedic.contract.attributes import (
     PEER,
 )
 from paramedic.guards.calls import error_type as type_of
+from paramedic.telemetry.runtime import Events
 
 if TYPE_CHECKING:
     from paramedic.guards.attempts import Attempts
@@ -34,20 +33,6 @@ LONGEST_MESSAGE = 300
 WARN = 13
 
 _MOST = 1000  # guards and types that are remembered
-
-
-class SpanEvents(Protocol):
-    """Sends what happened during a span."""
-
-    def emit(
-        self,
-        name: str,
-        attributes: Mapping[str, Any],
-        *,
-        severity: int = 9,
-        body: str = "",
-        span: Span | None = None,
-    ) -> None: ...
 
 
 class Exceptions:
@@ -62,7 +47,7 @@ class Exceptions:
 
     def __init__(
         self,
-        events: SpanEvents,
+        events: Events,
         *,
         messages: bool = False,
         mask: Callable[[str], str] = lambda text: text,

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import Span, Tracer
 
 if TYPE_CHECKING:
     from paramedic.guards.attempts import Attempts
@@ -39,8 +39,16 @@ class Recorder(Protocol):
 class Events(Protocol):
     """Sends things that happened."""
 
-    def emit(self, name: str, attributes: Mapping[str, Any], *, severity: int = 9, body: str = "") -> None:
-        """Send one; never raises."""
+    def emit(
+        self,
+        name: str,
+        attributes: Mapping[str, Any],
+        *,
+        severity: int = 9,
+        body: str = "",
+        span: Span | None = None,
+    ) -> None:
+        """Send one, in the trace of `span` or else of the current one; never raises."""
 
 
 class Runtime:
