@@ -20,8 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from paramedic_collector.windows import HISTOGRAM, SCALE, SCHEMAS, WindowBatch
-from paramedic_detector.scores import Scorer
-from paramedic_detector.series import SeriesTable
+from paramedic_detector.scores.scorer import Scorer
+from paramedic_detector.series.table import SeriesTable
 
 T0 = 1_700_000_000
 ACTIVE = 0.1

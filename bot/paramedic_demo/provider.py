@@ -122,6 +122,7 @@ class Provider:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive, send)
+        await request.body()  # a call is in flight from the moment that it is struck, or not
         with self.stats.call():
             response = await self._response(request)
             await response(scope, receive, send)

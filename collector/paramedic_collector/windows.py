@@ -24,18 +24,23 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "callee": ("callee", "zone"),
     "gauge": ("service", "instance", "metric"),
     "log": ("service", "severity", "template"),
+    "flow": ("service", "template", "next"),  # a line of a log, and the next one within the same span; "" at its end
+}
+ALERT_KEYS: Final[dict[str, tuple[str, ...]]] = {  # of alerts that are about no window
+    "slo": ("service", "objective"),
+    "outside": ("service", "peer", "name", "kind"),  # sent in by another system
 }
 
 
 class SeriesKey(NamedTuple):
-    """The name of a series: its family, then its key columns in the order of KEYS; "" for what is not known."""
+    """The name of a series: its family, then its key columns as KEYS or ALERT_KEYS say; "" for what is not known."""
 
     family: str
     parts: tuple[str, ...]
 
     def part(self, name: str) -> str:
         """The key column `name`; "" when this family has no such column."""
-        names = KEYS[self.family]
+        names = KEYS.get(self.family) or ALERT_KEYS[self.family]
         return self.parts[names.index(name)] if name in names else ""
 
     def __str__(self) -> str:
@@ -93,6 +98,7 @@ VALUES: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
         ("distribution", HISTOGRAM),  # of what a histogram metric counted, on its NAME.count; null elsewhere
     ],
     "log": [("count", pa.int64()), ("example", pa.string()), ("trace_ids", pa.list_(pa.string()))],
+    "flow": [("count", pa.int64())],
 }
 SCHEMAS: Final[dict[str, pa.Schema]] = {
     family: pa.schema(

@@ -13,9 +13,9 @@ from paramedic_detector import actions as life
 from paramedic_detector import words
 from paramedic_detector.api.schemas import Write
 from paramedic_detector.commands import CommandHub
-from paramedic_detector.engine_tell import worded
-from paramedic_detector.engine_treat import drop
-from paramedic_detector.engine_verify import resolve
+from paramedic_detector.engine.tell import worded
+from paramedic_detector.engine.treat import drop
+from paramedic_detector.engine.verify import resolve
 from paramedic_detector.store import incidents, records
 from paramedic_detector.store.incidents import Case
 from paramedic_detector.store.store import Store

@@ -14,8 +14,8 @@ from paramedic.contract.command import Target
 from paramedic_collector.windows import KEYS, SeriesKey, WindowBatch
 from paramedic_detector import words
 from paramedic_detector.api.schemas import Line, Panel, Users
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.topology import Edge, Topology
+from paramedic_detector.incidents.topology import Edge, Topology
+from paramedic_detector.series.table import SeriesTable
 
 POINTS: Final = 400
 NOW_S: Final = 30.0  # what "now" means in "users are hurting now"

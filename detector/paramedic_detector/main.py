@@ -24,19 +24,19 @@ from paramedic_detector.api.app import create_app
 from paramedic_detector.api.backend import Backend
 from paramedic_detector.commands import CommandHub
 from paramedic_detector.desk import Desk
-from paramedic_detector.diagnosis import Diagnoser
-from paramedic_detector.engine import Engine
-from paramedic_detector.engine_parts import Judges, KeepsTraces, Parts, Recorder, Timing, keeps_none
+from paramedic_detector.diagnosis.diagnoser import Diagnoser
+from paramedic_detector.engine.engine import Engine
+from paramedic_detector.engine.parts import Judges, KeepsTraces, Parts, Recorder, Timing, keeps_none
 from paramedic_detector.evidence import Vitals
-from paramedic_detector.grouping import Grouper
+from paramedic_detector.incidents.grouping import Grouper
 from paramedic_detector.main_start import StartError, checkpoints, listen, master_key
 from paramedic_detector.notify.channels import Channel, SlackWebhook
 from paramedic_detector.notify.outbox import Outbox
 from paramedic_detector.policy import Policy
 from paramedic_detector.rules import RuleSet
 from paramedic_detector.schedule import Schedule
-from paramedic_detector.scores import Scorer
-from paramedic_detector.series import SeriesTable
+from paramedic_detector.scores.scorer import Scorer
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.settings import Settings
 from paramedic_detector.store.database import connect
 from paramedic_detector.store.store import Store, StoreDown

@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 
 from paramedic.contract.keys import new_master
-from paramedic_detector.scores import Scorer
-from paramedic_detector.series import SeriesTable
+from paramedic_detector.scores.scorer import Scorer
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.settings import Address
 from paramedic_detector.store import records
 from paramedic_detector.store.store import Store

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from paramedic.contract.command import ActionKind, Target
+from paramedic_detector.diagnosis.taxonomy import UNKNOWN
+from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.policy_file import read_policy
-from paramedic_detector.taxonomy import UNKNOWN
-from paramedic_detector.topology import Topology
 from paramedic_detector.values import ActionSpec, Decision, Diagnosis, Mode, Reason, Suspect
 
 LEAVING: Final = frozenset({ActionKind.FAILOVER, ActionKind.TRIP_BREAKER})  # actions that leave the target alone

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from paramedic.contract.command import LONGEST_LEASE_S, ActionKind
-from paramedic_detector.taxonomy import KINDS, unknown_keys
+from paramedic_detector.diagnosis.taxonomy import KINDS, unknown_keys
 
 _MODES: Final = ("off", "shadow", "approve", "auto")
 _DEFAULTS: Final[dict[str, Any]] = {"mode": "approve", "ttl_s": 30.0, "probe_share": 0.2}

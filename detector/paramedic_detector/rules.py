@@ -14,9 +14,9 @@ import yaml
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.slots import BUCKETS, CELLS, Cell, Triples, upper_edge_s
-from paramedic_detector.taxonomy import unknown_keys
+from paramedic_detector.diagnosis.taxonomy import unknown_keys
+from paramedic_detector.series.slots import BUCKETS, CELLS, Cell, Triples, upper_edge_s
+from paramedic_detector.series.table import SeriesTable
 
 EVERY_S: Final = 5.0  # between two evaluations, as of a server that is set to be quick
 MEASURES: Final = ("error_ratio", "p95_s", "down", "burn")

@@ -10,7 +10,7 @@ from functools import partial
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from paramedic_detector.engine import Engine
+from paramedic_detector.engine.engine import Engine
 from paramedic_detector.notify.outbox import Outbox
 from paramedic_detector.store import records
 from paramedic_detector.store.store import Moved, Store, StoreDown

@@ -20,15 +20,25 @@ class Signal(StrEnum):
     ERRORS = "errors"
     RATE_LIMITED = "rate_limited"  # errors of type 429
     AUTH = "auth"  # errors of type 401 or 403
-    SLOW = "slow"
+    SLOW = "slow"  # whole calls
+    OWN_TIME = "own_time"  # slow inside the callee: self-time of an `op` series
+    GAP = "gap"  # slow on the way: client duration less server duration
+    FIRST_TOKEN = "first_token"  # streams that begin late
     HANG = "hang"  # calls begun that do not end
     USELESS = "useless"  # empty, cut or refused answers
     MISSING = "missing"  # traffic that stopped
+    DROP = "drop"  # far fewer calls than usual, but some
     SURGE = "surge"
-    COST = "cost"
+    TOKENS = "tokens"  # tokens a call, far above usual
+    COST = "cost"  # money a second or a call, far above usual
     REFUSED = "refused"  # calls that guards would not make
-    GAUGE = "gauge"
-    LOG = "log"
+    GAUGE = "gauge"  # a level far from its usual range
+    DRIFT = "drift"  # a level that grows for hours towards its limit
+    LOG = "log"  # a template that is new, or far more or less frequent than usual
+    FLOW = "flow"  # lines of a log that follow each other in another order
+    SHAPE = "shape"  # nothing alone, but all features of a service together
+    SLO = "slo"  # an error budget burns too fast
+    OUTSIDE = "outside"  # sent in by another system
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.features import calls_to
-from paramedic_detector.series import SeriesTable, Totals
-from paramedic_detector.slots import BUCKETS, Cell, bucket_of, upper_edge_s
-from paramedic_detector.tails import surprise
-from paramedic_detector.topology import Topology
+from paramedic_detector.diagnosis.features import calls_to
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.scores.tails import surprise
+from paramedic_detector.series.slots import BUCKETS, Cell, bucket_of, upper_edge_s
+from paramedic_detector.series.table import SeriesTable, Totals
 from paramedic_detector.values import ActionSpec, Outcome, Ratio, Verdict
 
 ENOUGH_CALLS: Final = 20  # treated calls before anything is said

@@ -13,11 +13,11 @@ from paramedic.contract.command import Ack, AckState, ActionKind, Target
 from paramedic_collector.windows import KEYS, SCHEMAS, SeriesKey, WindowBatch
 from paramedic_detector.commands import CommandHub
 from paramedic_detector.desk import Desk
-from paramedic_detector.engine import Engine
-from paramedic_detector.engine_parts import Judges, Parts, Timing
+from paramedic_detector.engine.engine import Engine
+from paramedic_detector.engine.parts import Judges, Parts, Timing
 from paramedic_detector.evidence import Vitals
-from paramedic_detector.grouping import Grouper
-from paramedic_detector.series import SeriesTable
+from paramedic_detector.incidents.grouping import Grouper
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.store.database import connect
 from paramedic_detector.store.incidents import Case, case_of, timeline
 from paramedic_detector.store.store import Store

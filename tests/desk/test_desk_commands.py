@@ -13,7 +13,7 @@ from paramedic.contract.command import Ack, AckState, Command, Lease, SignedComm
 from paramedic.contract.credentials import Platform
 from paramedic.contract.keys import command_key, key_id
 from paramedic_detector.commands import POLLS_S, CommandHub, Connection
-from paramedic_detector.engine_treat import command_of
+from paramedic_detector.engine.treat import command_of
 from paramedic_detector.values import Mode, Reason
 
 KEY = command_key(SECRET)

@@ -7,12 +7,12 @@ from desk_parts import Clock, Room, windows
 
 from paramedic_collector.bus import InProcessBus
 from paramedic_collector.windows import Resume, SeriesKey
-from paramedic_detector.engine import Engine
-from paramedic_detector.engine_parts import Judges
+from paramedic_detector.engine.engine import Engine
+from paramedic_detector.engine.parts import Judges
 from paramedic_detector.evidence import CATCH_UP_S
 from paramedic_detector.main import Detector
-from paramedic_detector.scores import Scorer
-from paramedic_detector.series import SeriesTable
+from paramedic_detector.scores.scorer import Scorer
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.settings import Address, Settings
 from paramedic_detector.store.incidents import case_of
 

@@ -8,7 +8,7 @@ from desk_parts import FAILOVER, MASTER, Clock, Room, windows
 from paramedic.contract.command import SignedCommand
 from paramedic.contract.keys import command_key, service_secret
 from paramedic_detector.api.schemas import Write
-from paramedic_detector.engine_parts import Tick
+from paramedic_detector.engine.parts import Tick
 from paramedic_detector.store.store import StoreDown
 from paramedic_detector.values import Mode, Outcome, Reason
 

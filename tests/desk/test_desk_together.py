@@ -17,15 +17,15 @@ from paramedic.contract.credentials import Platform, find_platform
 from paramedic.contract.keys import service_secret
 from paramedic_collector.bus import InProcessBus
 from paramedic_collector.windows import WindowBatch
-from paramedic_detector.diagnosis import Diagnoser
-from paramedic_detector.engine import Engine
-from paramedic_detector.engine_parts import Judges
-from paramedic_detector.grouping import Grouper
+from paramedic_detector.diagnosis.diagnoser import Diagnoser
+from paramedic_detector.engine.engine import Engine
+from paramedic_detector.engine.parts import Judges
+from paramedic_detector.incidents.grouping import Grouper
 from paramedic_detector.main import Detector
 from paramedic_detector.main_start import StartError
 from paramedic_detector.policy import Policy
 from paramedic_detector.rules import RuleSet
-from paramedic_detector.scores import Scorer
+from paramedic_detector.scores.scorer import Scorer
 from paramedic_detector.settings import Address, Settings
 from paramedic_detector.values import Outcome
 from paramedic_detector.verify import verdict

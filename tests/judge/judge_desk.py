@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 from judge_fleet import VirtualFleet
 
-from paramedic_detector.diagnosis import Diagnoser
-from paramedic_detector.grouping import QUIET_S, Grouper, Opened, OpenIncident, Quiet, Updated
+from paramedic_detector.diagnosis.diagnoser import Diagnoser
+from paramedic_detector.incidents.grouping import QUIET_S, Grouper, Opened, OpenIncident, Quiet, Updated
+from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.policy import Policy
 from paramedic_detector.rules import RuleSet
-from paramedic_detector.scores import Scorer
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.topology import Topology
+from paramedic_detector.scores.scorer import Scorer
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import ActionSpec, Alert, Diagnosis, Mode, Outcome, Verdict
 from paramedic_detector.verify import verdict
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic.contract.command import Target
-from paramedic_detector.grouping import Grouper, Opened, OpenIncident, Quiet, Updated
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.topology import Topology
+from paramedic_detector.incidents.grouping import Grouper, Opened, OpenIncident, Quiet, Updated
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert, Signal
 
 STRONG, WEAK = 12.0, 6.0

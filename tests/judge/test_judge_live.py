@@ -6,7 +6,7 @@ import pytest
 from judge_desk import Case, Desk
 from judge_fleet import Fault, VirtualFleet
 
-from paramedic_detector.taxonomy import Taxonomy
+from paramedic_detector.diagnosis.taxonomy import Taxonomy
 from paramedic_detector.values import Signal
 
 WARM_S, SOON_S = 30.0, 6.0

@@ -4,10 +4,10 @@ import pytest
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic.contract.command import ActionKind, Target
+from paramedic_detector.diagnosis.taxonomy import Taxonomy
+from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.policy import Policy
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.taxonomy import Taxonomy
-from paramedic_detector.topology import Topology
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import ActionSpec, Diagnosis, Mode, Reason, Suspect
 
 BOTS = frozenset({"bot", "front"})

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from judge_rows import T0, batch, edge, op, row
 from scipy.stats import betabinom
 
-from paramedic_detector.scores import Scorer
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.tails import surprise
+from paramedic_detector.scores.scorer import Scorer
+from paramedic_detector.scores.tails import surprise
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Signal
 
 NOBODY = frozenset()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.slots import LOWEST, Cell, bucket_of, error_cell, upper_edge_s
+from paramedic_detector.series.slots import LOWEST, Cell, bucket_of, error_cell, upper_edge_s
+from paramedic_detector.series.table import SeriesTable
 
 
 def test_partial_rows_of_one_second_add_up():

@@ -3,9 +3,9 @@
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic.contract.command import ActionKind, Target
+from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.rules import RuleSet
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.topology import Topology
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import ActionSpec, Outcome
 from paramedic_detector.verify import verdict
 

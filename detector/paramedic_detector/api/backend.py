@@ -21,7 +21,7 @@ from paramedic_detector.api.schemas import (
 )
 from paramedic_detector.commands import CommandHub
 from paramedic_detector.desk import Desk, Unknown
-from paramedic_detector.engine import Health
+from paramedic_detector.engine.engine import Health
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.store import actions as stored
 from paramedic_detector.store import incidents, outbox, records

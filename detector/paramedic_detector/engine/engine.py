@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 from paramedic_collector.bus import Bus
 from paramedic_collector.windows import WindowBatch
-from paramedic_detector.engine_cases import Diagnose, Exemplars, Group
-from paramedic_detector.engine_parts import Parts, Stage, Tick
-from paramedic_detector.engine_tell import Describe, PutAway, Tell
-from paramedic_detector.engine_treat import Act, Decide, renewal_is_due
-from paramedic_detector.engine_verify import Close, Verify
-from paramedic_detector.engine_watch import CountRules, Merge, Score, still_open
+from paramedic_detector.engine.cases import Diagnose, Exemplars, Group
+from paramedic_detector.engine.parts import Parts, Stage, Tick
+from paramedic_detector.engine.tell import Describe, PutAway, Tell
+from paramedic_detector.engine.treat import Act, Decide, renewal_is_due
+from paramedic_detector.engine.verify import Close, Verify
+from paramedic_detector.engine.watch import CountRules, Merge, Score, still_open
 from paramedic_detector.store import incidents, records
 from paramedic_detector.store.store import StoreDown
 

@@ -9,10 +9,10 @@ from sqlmodel import Session
 
 from paramedic_detector import words
 from paramedic_detector.actions import in_force, undecided
-from paramedic_detector.engine_parts import Parts, Tick, target_of
-from paramedic_detector.engine_watch import still_open
+from paramedic_detector.engine.parts import Parts, Tick, target_of
+from paramedic_detector.engine.watch import still_open
 from paramedic_detector.evidence_traces import trace_out
-from paramedic_detector.grouping import Opened, OpenIncident, Quiet, Updated
+from paramedic_detector.incidents.grouping import Opened, OpenIncident, Quiet, Updated
 from paramedic_detector.store import incidents, records
 from paramedic_detector.store.incidents import Case, alert_of, number_of
 from paramedic_detector.store.store import Moved

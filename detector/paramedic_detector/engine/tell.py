@@ -7,7 +7,7 @@ from typing import Any
 from paramedic.contract.command import Target
 from paramedic_detector import actions as life
 from paramedic_detector import words
-from paramedic_detector.engine_parts import Parts, Tick
+from paramedic_detector.engine.parts import Parts, Tick
 from paramedic_detector.evidence import HURT_S
 from paramedic_detector.notify import slack
 from paramedic_detector.notify.moments import MESSAGES, Moment, Standing, moment

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from paramedic.contract.command import Target
-from paramedic_detector.features import Facts
-from paramedic_detector.grouping import blamed
-from paramedic_detector.topology import Topology
+from paramedic_detector.diagnosis.features import Facts
+from paramedic_detector.incidents.grouping import blamed
+from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.values import Alert, Signal
 
 _WORDS: Final = {

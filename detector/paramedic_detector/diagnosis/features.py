@@ -6,10 +6,10 @@ from typing import Final
 
 from paramedic.contract.command import Target
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.grouping import blamed
-from paramedic_detector.series import SeriesTable, Totals
-from paramedic_detector.slots import Cell, error_cell
-from paramedic_detector.topology import Topology
+from paramedic_detector.incidents.grouping import blamed
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.slots import Cell, error_cell
+from paramedic_detector.series.table import SeriesTable, Totals
 from paramedic_detector.values import Alert, Signal
 
 LOOK_BACK_S: Final = 2.0  # before the onset: it is known to a second or two

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.actions import in_force
-from paramedic_detector.engine_parts import Parts, Tick
+from paramedic_detector.engine.parts import Parts, Tick
+from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.store import records
 from paramedic_detector.store.incidents import Case
-from paramedic_detector.topology import Topology
 
 
 class Merge:

@@ -13,8 +13,8 @@ from sqlmodel import Session
 from paramedic_detector import actions as life
 from paramedic_detector import words
 from paramedic_detector.actions import Step
-from paramedic_detector.engine_parts import Parts, Tick
-from paramedic_detector.engine_treat import drop, reread
+from paramedic_detector.engine.parts import Parts, Tick
+from paramedic_detector.engine.treat import drop, reread
 from paramedic_detector.store import actions as stored
 from paramedic_detector.store import incidents
 from paramedic_detector.store.incidents import Case, number_of

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from paramedic.contract.command import Target
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.slots import CELLS, Cell
+from paramedic_detector.series.slots import CELLS, Cell
+from paramedic_detector.series.table import SeriesTable
 
 LATELY_S: Final = (4, 10, 20, 60)  # the shortest of these with enough calls says how a callee is now
 ENOUGH: Final = 3  # calls or refusals

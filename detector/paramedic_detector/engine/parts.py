@@ -12,11 +12,11 @@ from paramedic_collector.windows import SeriesKey, WindowBatch
 from paramedic_detector.actions import Patience
 from paramedic_detector.commands import CommandHub
 from paramedic_detector.evidence import Vitals
-from paramedic_detector.grouping import Change, OpenIncident
-from paramedic_detector.series import SeriesTable
+from paramedic_detector.incidents.grouping import Change, OpenIncident
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.store.incidents import Case
 from paramedic_detector.store.store import Store
-from paramedic_detector.topology import Topology
 from paramedic_detector.values import ActionSpec, Alert, Decision, Diagnosis, Verdict
 
 

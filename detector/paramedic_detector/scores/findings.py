@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.slots import Cell, upper_edge_s
+from paramedic_detector.series.slots import Cell, upper_edge_s
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert, Signal
 
 LOOK_BACK_S: Final = 64

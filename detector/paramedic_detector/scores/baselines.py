@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.packing import pack, unpack
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.slots import BUCKETS, CELLS, Cell, bucket_of, upper_edge_s
+from paramedic_detector.series.packing import pack, unpack
+from paramedic_detector.series.slots import BUCKETS, CELLS, Cell, bucket_of, upper_edge_s
+from paramedic_detector.series.table import SeriesTable
 
 QUARANTINE_S: Final = 10  # seconds wait this long before they count
 BURN_IN_S: Final = 4  # first seconds of a series: cold caches and connections

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from paramedic.contract.command import Target
-from paramedic_detector.slots import Cell, error_cell
-from paramedic_detector.topology import Topology
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.slots import Cell, error_cell
 from paramedic_detector.values import Alert, Signal
 
 QUIET_S: Final = 8.0  # without an alert for this long, an incident is quiet

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.slots import BUCKETS, CELLS, DURATION, FIRST_TOKEN, Cell, upper_edge_s
+from paramedic_detector.series.slots import BUCKETS, CELLS, DURATION, FIRST_TOKEN, Cell, upper_edge_s
 
 if TYPE_CHECKING:
-    from paramedic_detector.series import SeriesTable
+    from paramedic_detector.series.table import SeriesTable
 
 Sums = NDArray[np.float64]  # (steps, CELLS)
 Line = list[tuple[float, float | None]]

@@ -15,7 +15,7 @@ from paramedic.contract.command import LONGEST_NAME, PLATFORM, ActionKind, Comma
 from paramedic_detector import actions as life
 from paramedic_detector import words
 from paramedic_detector.commands import Live
-from paramedic_detector.engine_parts import Parts, Tick
+from paramedic_detector.engine.parts import Parts, Tick
 from paramedic_detector.store import actions as stored
 from paramedic_detector.store import incidents, records
 from paramedic_detector.store.incidents import Case

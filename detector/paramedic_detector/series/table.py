@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import KEYS, Resume, SeriesKey, WindowBatch
-from paramedic_detector.lines import line
-from paramedic_detector.packing import pack, unpack
-from paramedic_detector.slots import (
+from paramedic_detector.series.lines import line
+from paramedic_detector.series.packing import pack, unpack
+from paramedic_detector.series.slots import (
     BUCKETS,
     CELLS,
     DURATION,

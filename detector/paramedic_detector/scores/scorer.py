@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.baselines import Baselines, Flags
-from paramedic_detector.findings import Finding, alerts_of
-from paramedic_detector.series import CALL_FAMILIES, SeriesTable
-from paramedic_detector.slots import BUCKETS, CELLS, Cell
-from paramedic_detector.tails import surprise
+from paramedic_detector.scores.baselines import Baselines, Flags
+from paramedic_detector.scores.findings import Finding, alerts_of
+from paramedic_detector.scores.tails import surprise
+from paramedic_detector.series.slots import BUCKETS, CELLS, Cell
+from paramedic_detector.series.table import CALL_FAMILIES, SeriesTable
 from paramedic_detector.values import Alert, Signal
 
 WINDOWS_S: Final = (2, 4, 8, 16, 32, 60)  # to now; the one that says most decides

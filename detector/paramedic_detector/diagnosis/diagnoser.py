@@ -14,13 +14,13 @@ from typing import Final
 import numpy as np
 
 from paramedic.contract.command import Target
-from paramedic_detector.features import Facts, facts_of, kind_of
-from paramedic_detector.grouping import OPENING, blamed, causes
-from paramedic_detector.series import SeriesTable
-from paramedic_detector.taxonomy import UNKNOWN, Taxonomy
-from paramedic_detector.topology import Topology
+from paramedic_detector.diagnosis.features import Facts, facts_of, kind_of
+from paramedic_detector.diagnosis.taxonomy import UNKNOWN, Taxonomy
+from paramedic_detector.diagnosis.wording import evidence_of, summary_of
+from paramedic_detector.incidents.grouping import OPENING, blamed, causes
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert, Diagnosis, Suspect
-from paramedic_detector.wording import evidence_of, summary_of
 
 HALF_SURE_CALLS: Final = 4.5  # bad calls after which the evidence counts half
 CAUSE: Final = 4.5  # how far, in log-odds, the deepest abnormal peer lies over those that it explains
