@@ -88,6 +88,8 @@ class IncidentRow(Versioned, Base, table=True):
     calls: int = 0
     bad_calls: int = 0
     callers_hurt: list[str] = Field(default_factory=list, sa_column=_json())
+    merged_into: int | None = None  # the number of the incident that took it in
+    changes: list[dict[str, Any]] = Field(default_factory=list, sa_column=_json())  # deploys and settings before it
     traces: list[dict[str, Any]] = Field(default_factory=list, sa_column=_json())
     evidence: dict[str, Any] | None = Field(
         default=None, sa_column=_json(nullable=True)
@@ -237,6 +239,48 @@ class CheckpointRow(Base, table=True):
     name: str = Field(primary_key=True)
     at: float
     data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class OutsideAlertRow(Base, table=True):
+    """An alert that another system sent in; it fires until that system says otherwise, or falls silent."""
+
+    __tablename__ = "outside_alert"
+
+    fingerprint: str = Field(primary_key=True)
+    name: str
+    service: str = ""
+    peer: str = ""
+    severity: str = ""  # as it was said
+    summary: str = ""
+    labels: dict[str, str] = Field(default_factory=dict, sa_column=_json())
+    starts_at: float
+    seen_at: float  # when it was last said to fire
+    ends_at: float | None = None  # None while it fires
+
+
+class ChangeRow(Base, table=True):
+    """Something that was changed on purpose: a deploy, a setting, a flag. Context for incidents, never their cause."""
+
+    __tablename__ = "change"
+
+    id: int | None = Field(default=None, primary_key=True)
+    at: float = Field(index=True)
+    kind: str
+    service: str = ""  # "" is everywhere
+    version: str = ""
+    text: str
+    by: str = ""
+
+
+class PauseRow(Base, table=True):
+    """How alerts of one class ended so far: what mostly heals itself is waited for before it opens an incident."""
+
+    __tablename__ = "pause"
+
+    name: str = Field(primary_key=True)  # of the class
+    ends: list[list[float]] = Field(
+        default_factory=list, sa_column=_json()
+    )  # newest last: [ended at, lasted s, healed]
 
 
 class AuditRow(Base, table=True):
