@@ -27,6 +27,18 @@ def test_models_and_migrations_agree(tmp_path):
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
+def test_the_mark_moves_with_each_write_and_with_nothing_else(tmp_path):
+    store = Store(connect(f"sqlite:///{tmp_path / 'p.db'}"))
+    store.start()
+    mark = store.mark
+    with store.reading() as session:
+        session.exec(select(IncidentRow)).all()
+    assert store.mark == mark
+    with store.writing() as session:
+        session.add(incident())
+    assert store.mark != mark
+
+
 def test_migrating_twice_does_nothing(tmp_path):
     store = Store(connect(f"sqlite:///{tmp_path / 'p.db'}"))
     store.start()

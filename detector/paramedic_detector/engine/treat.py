@@ -128,8 +128,12 @@ class Act:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._idle_at: int | None = None  # mark of the store at which nothing was under way
 
     def __call__(self, tick: Tick) -> Tick:
+        mark = self._parts.store.mark
+        if mark is not None and mark == self._idle_at and not self._parts.hub.live():
+            return tick
         under_way, stopped_by = self._read()
         changed = self._settle(under_way, stopped_by, tick.now)
         if changed:
@@ -137,6 +141,7 @@ class Act:
         held = {action.command_id: action for action in under_way if life.in_force(action)}
         self._align(held, tick.now)
         self._renew(held, tick.now)
+        self._idle_at = None if under_way else mark
         return reread(self._parts, tick, changed)
 
     def _read(self) -> tuple[list[ActionRow], str]:

@@ -33,7 +33,8 @@ class Store:
     """SQLite or PostgreSQL, through an engine of `paramedic_detector.store.database.connect`."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._writes = engine, 0
+        self._alone = engine.dialect.name == "sqlite"  # nobody but this process writes into it
         self._write_engine = engine.execution_options(**{WRITES: True})
 
     def start(self) -> None:
@@ -50,6 +51,11 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @property
+    def mark(self) -> int | None:
+        """Grows with each write: what was read at the same mark is still so. None when others may have written."""
+        return self._writes if self._alone else None
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -74,6 +80,7 @@ class Store:
                 session.flush()
                 session.execute(update(DeskRow).values(version=DeskRow.version + 1))
             session.commit()
+            self._writes += 1
 
 
 def expect(row: IncidentRow | ActionRow, version: int) -> None:
