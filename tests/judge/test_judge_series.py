@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic_collector.windows import SeriesKey
-from paramedic_detector.series.slots import LOWEST, Cell, bucket_of, error_cell, upper_edge_s
+from paramedic_detector.series.slots import DURATION, LOWEST, Cell, bucket_of, error_cell, upper_edge_s
 from paramedic_detector.series.table import SeriesTable
 
 
@@ -135,8 +135,63 @@ def test_a_full_table_loses_resolution_and_no_calls():
     for s in range(500):
         table.add(batch([row(edge(), T0 + s, 1)], T0 + s))
     assert table.totals(edge(), T0, T0 + 500).count == 500
-    assert len(table.slots(T0, T0 + 500)) < 300
+    assert len(table.slots(T0, T0 + 500)) < 340
     assert table.line(edge(), "calls_per_s", T0 + 490, T0 + 500) == [(T0 + 490 + s, 1.0) for s in range(10)]
+
+
+def test_old_seconds_are_kept_by_tens():
+    table = SeriesTable(history_s=2000)
+    for s in range(0, 1800, 60):
+        table.add(batch([row(edge(), T0 + s + n, 1) for n in range(60)], T0 + s + 60))
+    assert table.totals(edge(), T0, T0 + 1800).count == 1800
+    assert [slot.span_s for slot in table.slots(T0 + 100, T0 + 130)] == [10, 10, 10]
+    assert {slot.span_s for slot in table.slots(T0 + 1000, T0 + 1800)} == {1}
+    table.add(batch([row(edge(), T0 + 105, 5)], T0 + 1800))
+    assert table.totals(edge(), T0 + 100, T0 + 110).count == 15, "what comes very late still finds its place"
+
+
+def test_a_reference_leaves_out_what_is_past():
+    table = SeriesTable()
+    rows = [row(edge(), T0 + s, 2, seconds=2.0 if 40 <= s < 50 else 0.1) for s in range(100)]
+    table.add(batch([*rows, *(row(op("bot"), T0 + s, 1) for s in range(100))], T0 + 100))
+    whole = table.reference(T0, T0 + 100)
+    number = table.number(edge())
+    assert (whole.seconds, whole.sums()[number, Cell.COUNT]) == (100, 200)
+    less = table.reference(T0, T0 + 100, past=[(T0 + 39.5, T0 + 50), (T0 + 98, T0 + 500)])
+    assert (less.seconds, less.sums()[number, Cell.COUNT]) == (87, 174)
+    buckets = less.buckets([number, table.number(op("bot"))], DURATION)
+    assert buckets.sum(axis=1).tolist() == [174, 87]
+    assert np.flatnonzero(buckets[0]).tolist() == [int(bucket_of(0.1))]
+
+
+def test_a_batch_of_many_seconds_can_be_lived_through_second_by_second():
+    rows = [row(edge(), T0 + s, s + 1, errors={"503": 1}) for s in range(60)] + [row(op("bot"), T0 + 7, 3)]
+    table, at_once = SeriesTable(), SeriesTable()
+    whole = batch(rows, T0 + 60)
+    at_once.add(whole)
+    slots = table.read(whole)
+    assert [slot.ts for slot in slots] == sorted(slot.ts for slot in slots)
+    for second in range(60):
+        for slot in [slot for slot in slots if slot.ts == T0 + second]:
+            table.take(slot)
+        table.advance(whole.collector, T0 + second + 1)
+        assert table.totals(edge(), T0, T0 + 100).count == sum(range(1, second + 2))
+    assert table.watermark == at_once.watermark
+    assert np.array_equal(table.sums(T0, T0 + 60), at_once.sums(T0, T0 + 60))
+
+
+def test_the_journal_tells_what_arrived_since_and_when_that_is_too_much():
+    table = SeriesTable()
+    assert table.arrivals(0) == ([], 0)
+    table.add(batch([row(edge(), T0, 2), row(op("bot"), T0, 1)], T0))
+    slots, place = table.arrivals(0)
+    assert sum(slot.cells.amount[slot.cells.code == Cell.COUNT].sum() for slot in slots) == 3
+    table.add(batch([row(edge(), T0 + 1, 2)], T0))
+    later, place = table.arrivals(place)
+    assert [slot.ts for slot in later] == [T0 + 1]
+    for _ in range(5000):
+        table.take(later[0])
+    assert table.arrivals(place).slots is None
 
 
 def test_too_many_series_are_counted_and_left_out():

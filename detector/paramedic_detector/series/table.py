@@ -1,9 +1,8 @@
 """What happened lately, second by second, for every series: merged from the batches of all collectors.
 
-    WindowBatch --add--> slots by second --> windows (all series at once) | dense (a few series) | totals, line (one)
+    WindowBatch --add--> slots by second --> sums, reference (all series at once) | dense (a few) | totals, line (one)
 
-The newest seconds are kept as they are. When more than `capacity` entries are held, the oldest neighbouring
-slots are added together in pairs: history fades in resolution, from the far end, and memory has a bound that does
+The newest seconds are kept as they are; older ones are folded (see `history`), so that memory has a bound that does
 not depend on traffic. Series are numbered in the order of their first row and never renumbered.
 """
 
@@ -18,8 +17,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import KEYS, Resume, SeriesKey, WindowBatch
+from paramedic_detector.series.history import Arrivals, History
 from paramedic_detector.series.lines import line
 from paramedic_detector.series.packing import pack, unpack
+from paramedic_detector.series.reference import Reference, Span, reference_of
 from paramedic_detector.series.slots import (
     BUCKETS,
     CELLS,
@@ -38,10 +39,8 @@ from paramedic_detector.series.slots import (
 from paramedic_detector.values import Exemplar
 
 CALL_FAMILIES: Final = ("op", "edge", "callee")
-FRESH_S: Final = 90  # seconds that never fade: what scores look at, and some
+LEAST_HISTORY_S: Final = 90
 LEVELS_BACK: Final = 10  # slots in which a level that was said still counts as the last
-RESOLUTION: Final = 12  # a folded slot is at most this part of its age long, while that is enough
-EXEMPLARS_S: Final = 20  # seconds whose exemplars are kept
 STALE_COLLECTOR_S: Final = 10  # a collector this far behind the others no longer holds the watermark back
 _SEPARATOR: Final = "\x1f"
 
@@ -86,22 +85,21 @@ class SeriesTable:
     """The last `history_s` seconds of every series.
 
     Args:
-        history_s: Seconds kept.
-        capacity: Entries (10 bytes each) from which old seconds are folded together.
+        history_s: Seconds kept: the last 15 minutes one by one, what is older by tens, while there is room.
+        capacity: Entries (10 bytes each) of old seconds from which the oldest are folded further.
         most_series: Series from which new ones are counted in `dropped_series` and left out.
     """
 
-    def __init__(self, history_s: int = 900, *, capacity: int = 12_000_000, most_series: int = 250_000) -> None:
-        if history_s < FRESH_S:
-            raise ValueError(f"history_s must be at least {FRESH_S} seconds, got {history_s!r}")
-        self.history_s, self.capacity, self.most_series = history_s, capacity, most_series
+    def __init__(self, history_s: int = 3600, *, capacity: int = 12_000_000, most_series: int = 250_000) -> None:
+        if history_s < LEAST_HISTORY_S:
+            raise ValueError(f"history_s must be at least {LEAST_HISTORY_S} seconds, got {history_s!r}")
+        self.history_s, self.most_series = history_s, most_series
         self.keys: list[SeriesKey] = []
         self.dropped_series = 0  # rows of series that had no room
         self.dropped_rows = 0  # older than the history
         self._numbers: dict[str, int] = {}
         self._kinds = Kinds()
-        self._slots: dict[int, Slot] = {}
-        self._faded: list[Slot] = []  # older than FRESH_S and folded, oldest first
+        self._history = History(history_s, capacity)
         self._watermarks: dict[str, int] = {}
         self._applied: dict[str, Resume] = {}  # by collector
         self._matches: dict[SeriesKey, tuple[int, NDArray[np.int32]]] = {}
@@ -122,16 +120,40 @@ class SeriesTable:
 
     def add(self, batch: WindowBatch) -> None:
         """Merge the rows of a batch, whatever seconds they are about; not a second time after a restart."""
-        self._watermarks[batch.collector] = max(batch.watermark, self._watermarks.get(batch.collector, batch.watermark))
+        self._say(batch.collector, batch.watermark)
+        for slot in self.read(batch):
+            self.take(slot)
+        self.advance(batch.collector, batch.watermark)
+
+    def read(self, batch: WindowBatch) -> list[Slot]:
+        """The rows of a batch decoded, a slot a second and family, in the order of time; nothing is merged yet.
+
+        With `take` and `advance` a batch of many seconds can be decoded once and lived through second by second.
+        A batch that was read before gives nothing.
+        """
         before = self._applied.get(batch.collector, Resume())
         if before.has(batch):
-            return
+            return []
         self._applied[batch.collector] = before.after(batch)
+        found: list[Slot] = []
         for family, rows in batch.tables.items():
             if family in KEYS and len(rows):
-                for slot in decode(rows, self._number(family, rows), self._kinds).values():
-                    self._merge(slot)
-        self._prune()
+                found += decode(rows, self._number(family, rows), self._kinds).values()
+        return sorted(found, key=lambda slot: slot.ts)
+
+    def take(self, slot: Slot) -> None:
+        """Merge one slot of `read`."""
+        newest = self.watermark
+        if not self._history.merge(slot, slot.ts if newest is None else newest):
+            self.dropped_rows += int(len(slot.cells.idx) > 0)
+
+    def advance(self, collector: str, watermark: int) -> None:
+        """Believe the seconds of a collector before this one complete; what is too old goes."""
+        self._say(collector, watermark)
+        self._history.prune(self.watermark or 0)
+
+    def _say(self, collector: str, watermark: int) -> None:
+        self._watermarks[collector] = max(watermark, self._watermarks.get(collector, watermark))
 
     def _number(self, family: str, rows: pa.RecordBatch) -> NDArray[np.int32]:
         """The number of the series of each row; new series get the next one."""
@@ -150,48 +172,6 @@ class SeriesTable:
             family, *parts = name.split(_SEPARATOR)
             self.keys.append(SeriesKey(family, tuple(parts)))
         return number
-
-    def _merge(self, slot: Slot) -> None:
-        newest = self.watermark or slot.ts
-        if slot.ts < newest - self.history_s:
-            self.dropped_rows += int(len(slot.cells.idx) > 0)
-            return
-        home = self._slots.get(slot.ts) or next(
-            (old for old in self._faded if old.ts <= slot.ts < old.ts + old.span_s), None
-        )
-        if home is None:
-            self._slots[slot.ts] = slot
-            return
-        home.cell_parts += slot.cell_parts
-        home.detail_parts += slot.detail_parts
-        home.oldest_parts += slot.oldest_parts
-        home.exemplars += slot.exemplars
-
-    def _prune(self) -> None:
-        newest = self.watermark or 0
-        for ts in sorted(ts for ts in self._slots if ts < newest - FRESH_S):
-            self._faded.append(self._slots.pop(ts))
-        self._faded.sort(key=lambda slot: slot.ts)
-        self._faded = [slot for slot in self._faded if slot.ts + slot.span_s > newest - self.history_s]
-        for ts, slot in self._slots.items():
-            if slot.exemplars and ts < newest - EXEMPLARS_S:
-                slot.exemplars = []
-        if len(self._faded) > 8 and sum(slot.entries for slot in self._faded) > self.capacity:
-            self._fold()
-
-    def _fold(self) -> None:
-        """Add neighbours together where that costs little resolution for their age; else the two shortest."""
-        newest, folded = self._faded[-1].ts + FRESH_S, self._faded[:1]
-        for slot in self._faded[1:]:
-            before = folded[-1]
-            if slot.ts + slot.span_s - before.ts <= max(2.0, (newest - slot.ts) / RESOLUTION):
-                before.absorb(slot)
-            else:
-                folded.append(slot)
-        if len(folded) == len(self._faded):
-            at = min(range(1, len(folded)), key=lambda place: folded[place - 1].span_s + folded[place].span_s)
-            folded[at - 1].absorb(folded.pop(at))
-        self._faded = folded
 
     # What goes out
 
@@ -217,10 +197,15 @@ class SeriesTable:
 
     def slots(self, t0: float, t1: float) -> list[Slot]:
         """The slots that touch [t0, t1), oldest first."""
-        first = int(np.floor(t0))
-        faded = [slot for slot in self._faded if slot.ts + slot.span_s > first and slot.ts < t1]
-        wanted = [ts for ts in self._slots if first <= ts < t1]
-        return faded + [self._slots[ts] for ts in sorted(wanted)]
+        return self._history.between(t0, t1)
+
+    def arrivals(self, place: int) -> Arrivals:
+        """What was merged since a place in the journal, 0 at first: for running sums."""
+        return self._history.arrivals(place)
+
+    def reference(self, t0: float, t1: float, past: Sequence[Span] = ()) -> Reference:
+        """Everything in [t0, t1), less whatever touches one of the spans of `past` (earlier incidents)."""
+        return reference_of(self.slots(t0, t1), past, self.size)
 
     def cells(self, t0: float, t1: float) -> Triples:
         return joined([part for slot in self.slots(t0, t1) for part in slot.cell_parts])
@@ -293,7 +278,7 @@ class SeriesTable:
     def exemplars(self, number: int, most: int = 4) -> tuple[Exemplar, ...]:
         """The most telling recent spans of a series: failed before useless before the rest, the newest first."""
         found: list[tuple[int, Exemplar]] = []
-        for slot in sorted(self._slots.values(), key=lambda slot: -slot.ts):
+        for slot in self._history.fresh():
             for idx, column in slot.exemplars:
                 for row in np.flatnonzero(idx == number):
                     found += [_exemplar(entry) for entry in column[int(row)].as_py()]
@@ -360,7 +345,7 @@ class SeriesTable:
 
     def checkpoint(self) -> bytes:
         """Everything but exemplars, in a compact versioned form."""
-        slots = [*self._faded, *(self._slots[ts] for ts in sorted(self._slots))]
+        slots = self._history.between(0, float("inf"))
         kept = [Slot(s.ts, s.span_s, [s.cells.summed()], [s.details.summed()], [s.oldest]) for s in slots]
         cells, details = joined([s.cells for s in kept]), joined([s.details for s in kept])
         arrays = {
@@ -404,8 +389,8 @@ class SeriesTable:
             details = triples(arrays["detail_idx"][b], arrays["detail_code"][b], arrays["detail_amount"][b])
             oldest = (arrays["oldest_idx"][c], arrays["oldest_s"][c])
             slot = Slot(int(ts), int(span_s), [cells], [details], [oldest] if len(oldest[0]) else [])
-            table._slots[slot.ts] = slot
-        table._prune()
+            table._history.merge(slot, slot.ts)
+        table._history.prune(table.watermark or 0)
         return table
 
 
