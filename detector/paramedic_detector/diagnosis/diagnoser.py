@@ -15,6 +15,7 @@ import numpy as np
 
 from paramedic.contract.command import Target
 from paramedic_detector.diagnosis.features import Facts, facts_of, kind_of
+from paramedic_detector.diagnosis.reading import Reader, Reading, Span
 from paramedic_detector.diagnosis.taxonomy import UNKNOWN, Taxonomy
 from paramedic_detector.diagnosis.wording import evidence_of, summary_of
 from paramedic_detector.incidents.grouping import OPENING, blamed, causes
@@ -48,6 +49,7 @@ class Diagnoser:
 
     def __init__(self, taxonomy: Taxonomy) -> None:
         self.taxonomy = taxonomy
+        self._reader = Reader()
 
     @classmethod
     def load(cls, taxonomy_path: Path | None = None) -> "Diagnoser":
@@ -55,7 +57,13 @@ class Diagnoser:
         return cls(Taxonomy.load(taxonomy_path))
 
     def diagnose(
-        self, alerts: Sequence[Alert], table: SeriesTable, topology: Topology, now: float, onset: float
+        self,
+        alerts: Sequence[Alert],
+        table: SeriesTable,
+        topology: Topology,
+        now: float,
+        onset: float,
+        past: Sequence[Span] = (),
     ) -> Diagnosis:
         """The diagnosis of one incident.
 
@@ -65,8 +73,10 @@ class Diagnoser:
             topology: Who calls whom.
             now: Unix seconds.
             onset: When the fault began, as well as is known.
+            past: Earlier incidents, from and to in unix seconds: they are not usual.
         """
-        candidates = _candidates(alerts, table, topology, now, onset)
+        peers = {blamed(alert).peer for alert in alerts if alert.signal in OPENING}
+        candidates = _candidates(alerts, self._reader.read(peers, table, topology, now, onset, past))
         if not candidates:
             return NOTHING
         odds = _softmax([candidate.weight for candidate in candidates])
@@ -96,23 +106,22 @@ class Diagnoser:
         return found | {UNKNOWN: float(shares[-1])}
 
 
-def _candidates(
-    alerts: Sequence[Alert], table: SeriesTable, topology: Topology, now: float, onset: float
-) -> list[Candidate]:
+def _candidates(alerts: Sequence[Alert], reading: Reading) -> list[Candidate]:
     """Every blamed peer, and each hurt zone of a peer with several."""
+    topology = reading.topology
     opening = [alert for alert in alerts if alert.signal in OPENING]
     roots = set(causes(opening, topology))
     found: list[Candidate] = []
     for peer in sorted({blamed(alert).peer for alert in opening}):
         base = (CAUSE if peer in roots else 0.0) + _surprise(opening, peer)
         zones = topology.members(peer)
-        facts = {zone: facts_of(Target(peer, zone), alerts, table, topology, now, onset) for zone in zones}
+        facts = {zone: facts_of(Target(peer, zone), alerts, reading) for zone in zones}
         hurt = [zone for zone in zones if facts[zone].hurt]
         well = [zone for zone in zones if facts[zone].well]
         for zone in hurt if len(zones) > 1 else []:
             weight = base + (MEMBER if well else -MEMBER / 2) - 2.0 * (len(hurt) - 1)
             found.append(Candidate(Target(peer, zone), "zone", weight, facts[zone]))
-        whole = facts_of(Target(peer), alerts, table, topology, now, onset)
+        whole = facts_of(Target(peer), alerts, reading)
         found.append(Candidate(Target(peer), kind_of(peer, topology), base, whole))
     return found
 

@@ -1,23 +1,37 @@
-"""What the calls to one possible cause show since the fault began: the features that a taxonomy weighs."""
+"""What the calls to one possible cause show since the fault began: the features that a class is told by.
 
-from collections.abc import Sequence
+    alerts about it + its series since onset against the usual --> features, 0 to 1 (the words of taxonomy.yaml)
+                                                               --> measures, finer (only the trained model reads them)
+
+`vector` puts both in the order of `COLUMNS`, which is the input of the model.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from paramedic.contract.command import Target
 from paramedic_collector.windows import SeriesKey
+from paramedic_detector.diagnosis.measures import MEASURES, Rows, measures_of
+from paramedic_detector.diagnosis.reading import DURING_S, LOOK_BACK_S, Reading
+from paramedic_detector.diagnosis.taxonomy import FEATURES, KINDS
 from paramedic_detector.incidents.grouping import blamed
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.series.slots import Cell, error_cell
 from paramedic_detector.series.table import SeriesTable, Totals
 from paramedic_detector.values import Alert, Signal
 
-LOOK_BACK_S: Final = 2.0  # before the onset: it is known to a second or two
 REFUSAL_COUNTS: Final = 0.3  # as evidence, of a failed call
 REFUSALS_MOST: Final = 20
 HANGING_MOST: Final = 10.0
 SILENCE_COUNTS: Final = 4.0  # calls, as evidence
+ALERT_COUNTS: Final = 2.0  # calls, as evidence, of an alert that counts no bad calls
 ONE_VOTE: Final = 0.3  # share of bad calls from which a member is hurt, when it has enough
+FELT_SHARE: Final = 0.3  # share of slow calls from which slowness counts without an alert
+SHIFT_FROM, SHIFT_FULL = 0.6, 1.6  # powers of two between which "more than usual" goes from 0 to 1
 _TYPES: Final = {
     Cell.SERVER_ERRORS: "server_errors",
     Cell.RATE_LIMITED: "rate_limited",
@@ -26,14 +40,22 @@ _TYPES: Final = {
     Cell.CONNECTION: "connection",
     None: "other_errors",
 }
+_NO_HARM: Final = frozenset({Signal.SURGE, Signal.MISSING, Signal.DROP})
+_COUNTLESS: Final = frozenset(
+    {Signal.GAUGE, Signal.DRIFT, Signal.COST, Signal.TOKENS, Signal.SHAPE, Signal.LOG, Signal.FLOW}
+)
+SIGNALS: Final = tuple(f"alert_{signal}" for signal in Signal if signal not in (Signal.SLO, Signal.OUTSIDE))
+COLUMNS: Final = (*FEATURES, *MEASURES, *SIGNALS, *(f"kind_{kind}" for kind in KINDS))
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """The calls to a target since onset, and its features, each 0 to 1."""
+    """The calls to a target since onset, and what they show."""
 
     calls: Totals
-    features: dict[str, float]
+    features: dict[str, float]  # each 0 to 1
+    measures: dict[str, float]  # each about -1 to 1
+    signals: frozenset[Signal]  # of the alerts about it
     evidence: float  # bad calls, and what counts like them
     hurt: bool  # an alert blames it
     well: bool  # it has calls, and they are fine
@@ -47,29 +69,37 @@ def kind_of(peer: str, topology: Topology) -> str:
     return "service" if peer in topology.services and topology.callees(peer) else "dependency"
 
 
-def facts_of(
-    target: Target, alerts: Sequence[Alert], table: SeriesTable, topology: Topology, now: float, onset: float
-) -> Facts:
-    """Read the calls to a target, as its callers count them, and what its own spans say."""
+def kind_of_target(target: Target, topology: Topology) -> str:
+    """Likewise of a target: a zone when it names one of several."""
+    if target.zone and len(topology.members(target.peer)) > 1:
+        return "zone"
+    return kind_of(target.peer, topology)
+
+
+def vector(facts: Facts, kind: str) -> NDArray[np.float64]:
+    """(COLUMNS,) the input of the trained model."""
+    told = {f"alert_{signal}": 1.0 for signal in facts.signals} | {f"kind_{kind}": 1.0}
+    whole: Mapping[str, float] = facts.features | facts.measures | told
+    return np.array([whole.get(name, 0.0) for name in COLUMNS], np.float64)
+
+
+def facts_of(target: Target, alerts: Sequence[Alert], reading: Reading) -> Facts:
+    """Read the calls to a target, as its callers count them, and what its own spans, gauges and logs say."""
     mine = [alert for alert in alerts if _about(alert, target)]
-    calls = calls_to(target, table, onset - LOOK_BACK_S, now + 1)
+    rows = Rows.of(target, reading)
+    calls = _calls_since(target, rows, reading)
+    measures = measures_of(target, rows, mine, alerts, reading)
+    features = _features(target, mine, calls, alerts, measures, reading)
     local = calls.refused.get("breaker", 0) + calls.refused.get("bulkhead", 0)
-    features = _features(target, mine, calls, alerts, topology)
-    evidence = (
-        calls.bad
-        + min(_hurt_calls(mine, Signal.HANG), HANGING_MOST)
-        + _hurt_calls(mine, Signal.SLOW)
-        + REFUSAL_COUNTS * min(local, REFUSALS_MOST)
-        + SILENCE_COUNTS * features["silent"]
-    )
-    hurt = any(alert.signal not in (Signal.SURGE, Signal.MISSING) for alert in mine) or features["silent"] > 0
-    bad = calls.bad + local
+    hurt = any(alert.signal not in _NO_HARM for alert in mine) or features["silent"] > 0
     return Facts(
         calls=calls,
         features=features,
-        evidence=evidence,
+        measures=measures,
+        signals=frozenset(alert.signal for alert in mine),
+        evidence=_evidence(mine, calls, local, features),
         hurt=hurt,
-        well=not hurt and calls.good >= 3 and bad < ONE_VOTE * (calls.count + local),
+        well=not hurt and calls.good >= 3 and calls.bad + local < ONE_VOTE * (calls.count + local),
         started=min((alert.onset for alert in mine if alert.signal is not Signal.SURGE), default=None),
     )
 
@@ -77,6 +107,28 @@ def facts_of(
 def calls_to(target: Target, table: SeriesTable, t0: float, t1: float) -> Totals:
     """Calls to a target as its callers count them."""
     return table.totals(SeriesKey("edge", ("*", target.peer or "*", target.zone or "*")), t0, t1)
+
+
+def _calls_since(target: Target, rows: Rows, reading: Reading) -> Totals:
+    """Calls to a target since onset; those that it served when nobody is known to call it."""
+    t0, t1 = max(reading.onset - LOOK_BACK_S, reading.now - DURING_S), reading.now + 1
+    if len(rows.edges):
+        return calls_to(target, reading.table, t0, t1)
+    served = SeriesKey("op", (target.peer, "*", "server", "*", target.zone or "*", "*", "*"))
+    return reading.table.totals(served, t0, t1)
+
+
+def _evidence(mine: Sequence[Alert], calls: Totals, local: int, features: Mapping[str, float]) -> float:
+    countless = len({alert.signal for alert in mine} & _COUNTLESS)
+    told = max(_hurt_calls(mine, s) for s in (Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.FIRST_TOKEN))
+    return (
+        calls.bad
+        + min(_hurt_calls(mine, Signal.HANG), HANGING_MOST)
+        + told
+        + REFUSAL_COUNTS * min(local, REFUSALS_MOST)
+        + SILENCE_COUNTS * features["silent"]
+        + ALERT_COUNTS * countless
+    )
 
 
 def _hurt_calls(alerts: Sequence[Alert], signal: Signal) -> float:
@@ -90,25 +142,50 @@ def _about(alert: Alert, target: Target) -> bool:
 
 
 def _features(
-    target: Target, mine: Sequence[Alert], calls: Totals, alerts: Sequence[Alert], topology: Topology
+    target: Target,
+    mine: Sequence[Alert],
+    calls: Totals,
+    alerts: Sequence[Alert],
+    measures: Mapping[str, float],
+    reading: Reading,
 ) -> dict[str, float]:
+    told = {signal: max((a.hurt for a in mine if a.signal is signal), default=0.0) for signal in Signal}
     signals = {alert.signal for alert in mine}
-    slow = [alert for alert in mine if alert.signal is Signal.SLOW]
+    tried = calls.count + sum(calls.refused.values())
     found = {
         "failing": calls.failed / calls.count if calls.count else 0.0,
         "hang": float(Signal.HANG in signals),
-        "slow": max((alert.hurt for alert in slow), default=0.0),
-        "refused": float(Signal.REFUSED in signals),
+        "slow": max(told[Signal.SLOW], _felt(measures["slow_share"])),
+        "refused": float(Signal.REFUSED in signals or calls.refused.get("breaker", 0) >= 0.2 * tried > 2),
         "bulkhead": min(1.0, calls.refused.get("bulkhead", 0) / 10),
         "silent": float(any(_is_silent(alert, target) for alert in mine)),
-        "useless": max((alert.hurt for alert in mine if alert.signal is Signal.USELESS), default=0.0),
-        "own_time": float(any(alert.key.family == "op" and alert.key.part("kind") == "server" for alert in slow)),
-        "surge": float(any(_is_users_surge(alert, topology) for alert in alerts)),
+        "useless": max(told[Signal.USELESS], _felt(sum(calls.useless.values()) / max(calls.count, 3))),
+        "own_time": max(told[Signal.OWN_TIME], _felt(measures["own_share"])),
+        "gap": max(told[Signal.GAP], _felt(measures["gap_share"])),
+        "first_token": max(told[Signal.FIRST_TOKEN], _felt(measures["first_token_share"])),
+        "surge": max(float(any(_is_users_surge(a, reading.topology) for a in alerts)), _more(measures["users_shift"])),
         "one_member": float(bool(target.zone)),
-        "cost": float(Signal.COST in signals),
-        "leak": float(Signal.GAUGE in signals),
-    }
+        "new_version": measures["version_new"] * max(0.3, measures["version_guilt"]),
+        "cost": max(0.6 * bool(signals & {Signal.COST, Signal.TOKENS}), _more(measures["tokens_shift"]),
+                    _more(measures["cost_shift"])),
+        "nlu": measures["useless_unsure"],
+        "loop": _more(measures["loop_shift"]),
+        "retries": _more(measures["per_call_shift"]),
+        "leak": max(float(Signal.DRIFT in signals), measures["grows"]),
+        "full": max(measures["full"], _felt(measures["gauge_pool"])),
+        "busy": _felt(measures["gauge_cpu"]),
+        "told_wrong": max(0.0, measures["log_shift"]),
+    }  # fmt: skip
     return found | _error_shares(calls)
+
+
+def _felt(share: float) -> float:
+    return share if share >= FELT_SHARE else 0.0
+
+
+def _more(shift: float) -> float:
+    """0 to 1 for what is more than usual; the shift comes as a part of MOST_SHIFT powers of two."""
+    return float(np.clip((shift * 5 - SHIFT_FROM) / (SHIFT_FULL - SHIFT_FROM), 0, 1))
 
 
 def _error_shares(calls: Totals) -> dict[str, float]:
