@@ -1,0 +1,214 @@
+"""Levels far outside their usual range: processor, memory, disk, sockets, or whatever a system measures.
+
+    points on a grid --beyond the usual range, in units of it--> series --against the noise of their kind--> names
+
+Both directions count, drops less: load falls everywhere when one service stops. A series that hardly ever moves does
+not explode: its range has a floor that follows its own size and its siblings', and its kind of metric is calibrated
+on quiet time.
+
+Source: L. Pham, H. Ha and H. Zhang, BARO (FSE 2024), for ranking by robustly scaled levels after the onset.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paramedic_detector.diagnosis.causes.index import Numbers
+from paramedic_detector.diagnosis.causes.module import Evidence, best_of
+from paramedic_detector.diagnosis.causes.view import View
+from paramedic_detector.series.slots import Cell, Triples
+
+Floats = NDArray[np.float64]
+STEPS: Final = 18  # of the grid, in a window that has so many points
+LONGEST_STEP_S: Final = 10.0  # unless the points themselves lie farther apart
+MOST_STEPS: Final = 720  # of quiet time
+PIECES: Final = 24
+LEAST_POINTS: Final = 6  # of quiet time, for a series that is judged
+OWN_FLOOR: Final = 0.02  # of the largest value that the series ever had
+SIBLINGS_FLOOR: Final = 0.05  # of what the same metric usually is elsewhere
+USUAL_FLOOR: Final = 0.1  # of the series' own median
+DROPS_COUNT: Final = 0.5
+LEAST: Final = 0.5  # ranges beyond the usual range that are nothing in any system
+MOST: Final = 100.0
+COUNTER_RISES: Final = (0.98, 0.5)  # never falls, and rises in half of the steps: a running total
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Values of every gauge series: (series, steps), NaN where nobody said."""
+
+    quiet: Floats
+    window: Floats
+
+
+class Gauges:
+    """Score: ranges beyond the usual range, in units of what this kind of metric shows in quiet time."""
+
+    name, least = "gauges", 1.0
+
+    def __call__(self, view: View) -> Evidence | None:
+        numbers, owner, metric = view.index.series("gauge")
+        if not len(numbers):
+            return None
+        grid = _grid(view, numbers)
+        if grid is None:
+            return None
+        quiet, window = _ranges(grid, metric)
+        noise = _noise(quiet, metric)
+        values = (quiet if view.is_quiet else window) / noise[:, None]
+        scores = best_of(len(view.index.names), owner, values.T)
+
+        def say(name: int) -> str:
+            mine = np.flatnonzero(owner == name)
+            at = int(mine[np.argmax(values[mine, 0])])
+            now, usual = float(np.nanmean(grid.window[at])), float(np.nanmedian(grid.quiet[at]))
+            return f"{view.table.keys[int(numbers[at])].part('metric')} is {now:.3g} instead of {usual:.3g}"
+
+        return Evidence(scores, np.ones(len(scores)), say)
+
+
+def _grid(view: View, numbers: Numbers) -> Grid | None:
+    """The points of quiet time and of the window, both in the same steps."""
+    window = [(slot.ts + slot.span_s / 2, slot.cells) for slot in view.slots]
+    quiet = [(middle, cells) for middle, _, cells in view.quiet.slots]
+    rows = np.full(view.table.size + 1, -1, np.int64)
+    rows[numbers] = np.arange(len(numbers))
+    now, usual = _points(window, rows), _points(quiet, rows)
+    if not len(usual[0]) or not len(now[0]):
+        return None
+    step_s = _step_s(now, usual)
+    grid = Grid(_on_grid(usual, step_s, len(numbers)), _on_grid(now, step_s, len(numbers)))
+    if grid.quiet.shape[1] > MOST_STEPS:
+        grid = Grid(grid.quiet[:, -MOST_STEPS:], grid.window)
+    return _rates_of_counters(grid)
+
+
+Points = tuple[Floats, Numbers, Floats, Floats]  # moment, row, how many, their sum
+
+
+def _points(slots: "list[tuple[float, Triples]]", rows: Numbers) -> Points:
+    found: list[tuple[Floats, Numbers, Floats, Floats]] = []
+    for middle, cells in slots:
+        row = rows[cells.idx]
+        mine = row >= 0
+        if not mine.any():
+            continue
+        rows_here, inverse = np.unique(row[mine], return_inverse=True)
+        code, amount = cells.code[mine], cells.amount[mine]
+        count = np.bincount(inverse, np.where(code == Cell.COUNT, amount, 0), len(rows_here))
+        total = np.bincount(inverse, np.where(code == Cell.SECONDS, amount, 0), len(rows_here))
+        found.append((np.full(len(rows_here), middle), rows_here, count.astype(np.float64), total.astype(np.float64)))
+    if not found:
+        return np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty(0)
+    moments, places, counts, totals = (list(column) for column in zip(*found, strict=True))
+    return np.concatenate(moments), np.concatenate(places), np.concatenate(counts), np.concatenate(totals)
+
+
+def _step_s(window: Points, quiet: Points) -> float:
+    """Long enough that most series have a point in each step."""
+    moments = np.unique(quiet[0])
+    per_series = len(quiet[0]) / max(1, len(np.unique(quiet[1])))
+    covered_s = float(np.minimum(np.diff(moments), 2 * np.median(np.diff(moments))).sum()) if len(moments) > 2 else 1.0
+    apart_s = max(1.0, covered_s / max(per_series, 1.0))
+    length_s = float(np.ptp(window[0])) + 1 if len(window[0]) else 1.0
+    return float(max(round(apart_s), min(LONGEST_STEP_S, length_s // STEPS), 1.0))
+
+
+def _on_grid(points: Points, step_s: float, rows: int) -> Floats:
+    moment, row, count, total = points
+    steps, step = np.unique(np.floor(moment / step_s).astype(np.int64), return_inverse=True)
+    place = row * len(steps) + step
+    counts = np.bincount(place, count, rows * len(steps))
+    sums = np.bincount(place, total, rows * len(steps))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(counts > 0, sums / counts, np.nan).reshape(rows, len(steps))
+
+
+def _rates_of_counters(grid: Grid) -> Grid:
+    """Running totals as what they grew by; the first step of each part is lost."""
+    rise = np.diff(grid.quiet, axis=1)
+    known = np.maximum((~np.isnan(rise)).sum(axis=1), 1)
+    with np.errstate(invalid="ignore"):
+        counter = ((rise >= 0).sum(axis=1) >= COUNTER_RISES[0] * known) & (
+            (rise > 0).sum(axis=1) >= COUNTER_RISES[1] * known
+        )
+    counter &= known >= LEAST_POINTS
+    if not counter.any() or grid.window.shape[1] < 1:
+        return grid
+    quiet, window = grid.quiet.copy(), grid.window.copy()
+    quiet[counter, 1:] = rise[counter]
+    quiet[counter, 0] = np.nan
+    joined = np.concatenate([grid.quiet[counter, -1:], grid.window[counter]], axis=1)
+    window[counter] = np.maximum(np.diff(joined, axis=1), 0)
+    if window.shape[1] > 1:
+        window[counter, 0] = np.nan  # it lies across the gap between the two
+    return Grid(quiet, window)
+
+
+def _ranges(grid: Grid, metric: Numbers) -> tuple[Floats, Floats]:
+    """How many usual ranges each series lies beyond its usual range: in pieces of quiet time, and in the window."""
+    low, median, high = _quantiles(grid.quiet, (0.02, 0.5, 0.98))
+    biggest = np.fmax(_largest(np.abs(grid.quiet)), _largest(np.abs(grid.window)))
+    floor = USUAL_FLOOR * np.abs(median) + OWN_FLOOR * biggest + SIBLINGS_FLOOR * _usual_of_kind(median, metric)
+    floor = np.maximum(floor, 1e-12)
+    judged = (~np.isnan(grid.quiet)).sum(axis=1) >= LEAST_POINTS
+
+    def beyond(values: Floats) -> Floats:
+        with np.errstate(invalid="ignore"):
+            up = (values - high[:, None]) / (high - median + floor)[:, None]
+            down = DROPS_COUNT * (low[:, None] - values) / (median - low + floor)[:, None]
+            return np.clip(np.where(judged[:, None], np.fmax(up, down), np.nan), 0, MOST)
+
+    width = max(1, grid.window.shape[1])
+    steps = grid.quiet.shape[1] // width * width
+    quiet = beyond(grid.quiet[:, grid.quiet.shape[1] - steps :])
+    pieces = quiet.reshape(len(quiet), -1, width)
+    if pieces.shape[1] > PIECES:
+        pieces = pieces[:, np.linspace(0, pieces.shape[1] - 1, PIECES).round().astype(int)]
+    return _lasting(pieces), _lasting(beyond(grid.window)[:, None, :])
+
+
+def _lasting(values: Floats) -> Floats:
+    """(series, pieces) mean of the larger half of each piece: what lasts counts, one point hardly."""
+    ordered = -np.sort(-np.nan_to_num(values), axis=-1)
+    return np.asarray(ordered[..., : (values.shape[-1] + 1) // 2].mean(axis=-1))
+
+
+def _noise(quiet: Floats, metric: Numbers) -> Floats:
+    """(series,) what the series and its kind reach in quiet time, as a geometric mean."""
+    if not quiet.shape[1]:
+        return np.full(len(quiet), 2 * LEAST)
+    kinds = int(metric.max()) + 1
+    worst = np.zeros((kinds, quiet.shape[1]))
+    np.maximum.at(worst, metric, quiet)
+    of_kind = np.quantile(worst, 0.9, axis=1)[metric]
+    own = np.quantile(quiet, 0.9, axis=1)
+    return np.asarray(np.sqrt(np.maximum(of_kind, LEAST) * np.maximum(own, LEAST)))
+
+
+def _quantiles(values: Floats, shares: tuple[float, ...]) -> tuple[Floats, ...]:
+    """(series,) of each share, over what is not NaN; NaN without any."""
+    ordered = np.sort(values, axis=1)  # NaN last
+    known = (~np.isnan(values)).sum(axis=1)
+    rows = np.arange(len(values))
+    return tuple(
+        np.where(known > 0, ordered[rows, np.round(share * np.maximum(known - 1, 0)).astype(int)], np.nan)
+        for share in shares
+    )
+
+
+def _largest(values: Floats) -> Floats:
+    return np.asarray(np.where(np.isnan(values), 0, values).max(axis=1, initial=0.0))
+
+
+def _usual_of_kind(median: Floats, metric: Numbers) -> Floats:
+    """(series,) the median over all series of the same metric of their usual size."""
+    size = np.nan_to_num(np.abs(median))
+    order = np.lexsort((size, metric))
+    kinds, start, count = np.unique(metric[order], return_index=True, return_counts=True)
+    middle = size[order][start + (count - 1) // 2]
+    of_kind = np.zeros(int(metric.max()) + 1)
+    of_kind[kinds] = middle
+    return np.asarray(of_kind[metric])

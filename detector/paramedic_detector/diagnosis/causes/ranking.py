@@ -1,0 +1,141 @@
+"""Root causes in ranked order, each with its evidence.
+
+    alerts  --whom they blame, deepest first--> prior   \\
+                                                          +--> log-odds --> probabilities, sentences
+    table   --modules, against quiet time--> gains      /
+
+Works with alerts alone, and without any when an onset is given.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paramedic.contract.command import Target
+from paramedic_detector.diagnosis.causes.blame import Blame, blame_of
+from paramedic_detector.diagnosis.causes.delays import Delays
+from paramedic_detector.diagnosis.causes.errors import Errors
+from paramedic_detector.diagnosis.causes.fusion import Part, fused, noise_of, parts_of
+from paramedic_detector.diagnosis.causes.gauges import Gauges
+from paramedic_detector.diagnosis.causes.index import Index
+from paramedic_detector.diagnosis.causes.logs import Flows, Lines
+from paramedic_detector.diagnosis.causes.members import Member, members_of
+from paramedic_detector.diagnosis.causes.module import Module
+from paramedic_detector.diagnosis.causes.own_time import OwnTime
+from paramedic_detector.diagnosis.causes.sentences import evidence_of, kind_of
+from paramedic_detector.diagnosis.causes.view import Past, Quiet, View, piece_length_s, window_of
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.table import SeriesTable
+from paramedic_detector.values import Alert, Suspect
+
+Floats = NDArray[np.float64]
+MOST_SUSPECTS: Final = 12
+SURE_GAIN: Final = 8.0  # nats that modules can add: more are no surer
+NOT_BLAMED: Final = -4.0  # prior of a name without an alert, when others have some
+KEPT: Final = 8  # quiet times remembered, one for each open incident
+
+
+def modules() -> tuple[Module, ...]:
+    """Every kind of evidence, the most telling first."""
+    return (Delays(), OwnTime(), Errors(), Gauges(), Flows(), Lines())
+
+
+class Causes:
+    """Ranks who may have caused an incident; remembers the quiet time before each onset."""
+
+    def __init__(self, parts: Sequence[Module] | None = None) -> None:
+        self.modules = tuple(modules() if parts is None else parts)
+        self._indexes: dict[int, tuple[SeriesTable, Index]] = {}
+        self._calm: dict[tuple[object, ...], tuple[Quiet, list[float]]] = {}
+
+    def rank(
+        self,
+        alerts: Sequence[Alert],
+        table: SeriesTable,
+        topology: Topology,
+        now: float,
+        onset: float,
+        past: Past = (),
+    ) -> tuple[Suspect, ...]:
+        """Suspects, most likely first; their probabilities sum to 1 at most.
+
+        Args:
+            alerts: All alerts of the incident so far; may be empty.
+            table: What happened lately.
+            topology: Who calls whom.
+            now: Unix seconds.
+            onset: When the fault began, as well as is known.
+            past: (start, end) of earlier incidents, which are not quiet time.
+        """
+        index = self._index(table)
+        parts = self.parts(table, now, onset, past)
+        names = index.names
+        gain = np.minimum(fused(parts, len(names)), SURE_GAIN)
+        blames = blame_of(alerts, topology)
+        members = _members(names, gain, blames, table, topology, alerts, now, onset)
+        odds = np.array([member.weight for member in members])
+        if not len(odds):
+            return ()
+        rest = max(0, len(names) - len({member.target.peer for member in members})) if not blames else 0
+        shifted = np.exp(odds - odds.max())
+        shares = shifted / (shifted.sum() + rest * np.exp(-odds.max()))
+        order = sorted(range(len(members)), key=lambda at: (-shares[at], str(members[at].target)))[:MOST_SUSPECTS]
+        return tuple(
+            Suspect(
+                members[at].target,
+                members[at].kind,
+                float(shares[at]),
+                evidence_of(members[at], index, parts, alerts, topology),
+            )
+            for at in order
+        )
+
+    def parts(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[Part]:
+        """What every module says of every name of the index, against its own noise."""
+        index = self._index(table)
+        quiet, noise = self._calm_before(table, now, onset, past)
+        return parts_of(self.modules, noise, View(index, table, quiet, window_of(table, onset, now)))
+
+    def _index(self, table: SeriesTable) -> Index:
+        known = self._indexes.get(id(table))
+        if known is None or known[0] is not table:
+            self._indexes = {id(table): (table, Index())}
+        index = self._indexes[id(table)][1]
+        index.extend(table)
+        return index
+
+    def _calm_before(self, table: SeriesTable, now: float, onset: float, past: Past) -> tuple[Quiet, list[float]]:
+        length_s = piece_length_s(onset, now)
+        place = (id(table), int(onset), length_s, tuple(past))
+        if place not in self._calm:
+            quiet = Quiet.before(table, onset, length_s, past)
+            view = View(self._index(table), table, quiet, None)
+            noise = [noise_of(module(view), module.least) for module in self.modules]
+            while len(self._calm) >= KEPT:
+                self._calm.pop(next(iter(self._calm)))
+            self._calm[place] = (quiet, noise)
+        return self._calm[place]
+
+
+def _members(
+    names: Sequence[str],
+    gain: Floats,
+    blames: dict[str, Blame],
+    table: SeriesTable,
+    topology: Topology,
+    alerts: Sequence[Alert],
+    now: float,
+    onset: float,
+) -> list[Member]:
+    """Every name that is blamed or shows something, and each hurt zone of one with several."""
+    gains = {name: float(gain[number]) for number, name in enumerate(names)}
+    least = NOT_BLAMED if blames else 0.0
+    found: list[Member] = []
+    for name in sorted({name for name, nats in gains.items() if nats > 0} | set(blames)):
+        weight = gains.get(name, 0.0) + (blames[name].weight if name in blames else least)
+        kind = kind_of(name, topology)
+        found += members_of(name, kind, weight, alerts, table, topology, now, onset)
+        found.append(Member(Target(peer=name), kind, weight))
+    return found
