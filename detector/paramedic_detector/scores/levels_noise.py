@@ -1,0 +1,66 @@
+"""How often healthy levels leave their range, and how far: learned for each metric over all services and instances.
+
+    excursions that ended without an alert --> rate an hour, and how fast the far ones get rarer --> chance of this one
+
+Metrics differ: a tail latency jumps every few minutes somewhere, memory never. So the chance of an excursion is read
+from the excursions of the same metric elsewhere and before, with a prior for what is not known yet. What alerted is a
+fault and no noise: a metric does not get blind by showing faults.
+
+Source: peaks over a threshold with a Pareto tail, whose exponent is estimated after Hill (1975), and a conjugate prior.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FROM: Final = 1.0  # excursions below this are not counted
+PRIOR_MINUTES: Final = 3000.0  # row-minutes
+PRIOR_RUNS: Final = 3.0  # excursions in them
+PRIOR_TAIL: Final = 3.0  # exponent: ten times as far is a thousand times as rare
+PRIOR_WEIGHT: Final = 10.0  # excursions that the exponent is worth
+HALF_LIFE_S: Final = 6 * 3600.0
+
+Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Noise:
+    """Excursions by group of rows; they fade."""
+
+    def __init__(self) -> None:
+        self.minutes = np.zeros(0)  # (groups,) row-minutes judged
+        self.runs = np.zeros(0)
+        self.logs = np.zeros(0)  # sum of ln(how far / FROM)
+        self.faded_at = 0.0
+
+    def allocate(self, groups: int) -> None:
+        more = groups - len(self.minutes)
+        if more > 0:
+            for name in ("minutes", "runs", "logs"):
+                setattr(self, name, np.concatenate([getattr(self, name), np.zeros(more)]))
+
+    def watch(self, group: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
+        """These rows were judged, each for so many seconds since the last time."""
+        self.minutes += np.bincount(group, seconds / 60, len(self.minutes))
+
+    def ended(self, group: NDArray[np.int32], furthest: NDArray[np.float32]) -> None:
+        """Excursions that are over and were no alert."""
+        self.runs += np.bincount(group, minlength=len(self.runs))
+        self.logs += np.bincount(group, np.log(np.maximum(furthest, FROM) / FROM), len(self.logs))
+
+    def fade(self, now: float) -> None:
+        if now - self.faded_at < 60:
+            return
+        left = 2.0 ** (-min(now - self.faded_at, 3600) / HALF_LIFE_S) if self.faded_at else 1.0
+        for array in (self.minutes, self.runs, self.logs):
+            array *= left
+        self.faded_at = now
+
+    def surprise(self, group: NDArray[np.int32], furthest: Doubles) -> Doubles:
+        """-log10 of the chance, a row and minute, of an excursion at least so far; 0 for none."""
+        rate = (self.runs + PRIOR_RUNS) / (self.minutes + PRIOR_MINUTES)
+        tail = (self.runs + PRIOR_WEIGHT) / (self.logs + PRIOR_WEIGHT / PRIOR_TAIL)
+        far = np.maximum(furthest, FROM) / FROM
+        score = tail[group] * np.log10(far) - np.log10(rate[group])
+        return np.asarray(np.where(furthest >= FROM, np.maximum(score, 0), 0))

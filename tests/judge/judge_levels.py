@@ -1,0 +1,90 @@
+"""Metrics of a made-up system, with faults whose truth is known; a replay of them through a table."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from paramedic_collector.windows import SCHEMAS, WindowBatch
+from paramedic_detector.scores.levels import Levels
+from paramedic_detector.series.table import SeriesTable
+from paramedic_detector.values import Alert
+
+START = 1_700_000_000 // 86_400 * 86_400
+
+
+class Sets:
+    """Some services that say some metrics.
+
+    Args:
+        step_s: Seconds between two points.
+    """
+
+    def __init__(self, seed: int, *, services: int = 4, minutes: float = 60, step_s: int = 60) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.services = [f"svc-{number}" for number in range(services)]
+        self.at = START + np.arange(0, int(minutes * 60), step_s)
+        self.values: dict[tuple[str, str], NDArray[np.float64]] = {}
+
+    def minute(self, minute: float) -> float:
+        return START + 60 * minute
+
+    def add(self, metric: str, *, level: float, noise: float) -> None:
+        """A lognormal level of every service, each with its own middle."""
+        for service in self.services:
+            middle = level * np.exp(self.rng.normal(0, 0.3))
+            self.values[service, metric] = middle * np.exp(self.rng.normal(0, noise, len(self.at)))
+
+    def put(self, service: str, metric: str, values: NDArray[np.float64]) -> None:
+        self.values[service, metric] = values
+
+    def fault(self, service: str, metric: str, *, at_min: float, until_min: float, times: float) -> None:
+        during = (self.at >= self.minute(at_min)) & (self.at < self.minute(until_min))
+        self.values[service, metric] = np.where(during, times, 1.0) * self.values[service, metric]
+
+    def batches(self) -> Iterator[WindowBatch]:
+        names = list(self.values)
+        grid = np.stack([self.values[name] for name in names])
+        schema = SCHEMAS["gauge"]
+        for place, ts in enumerate(self.at):
+            said = np.flatnonzero(np.isfinite(grid[:, place]))
+            value = pa.array(grid[said, place])
+            columns = [
+                pa.array(np.full(len(said), ts)),
+                pa.array([names[row][0] for row in said]),
+                pa.array([names[row][0] + "-0" for row in said]),
+                pa.array([names[row][1] for row in said]),
+                pa.array(np.ones(len(said), np.int64)),
+                value,
+                value,
+                value,
+                pa.nulls(len(said), schema.field("distribution").type),
+            ]
+            rows = pa.RecordBatch.from_arrays(columns, schema=schema)
+            upto = int(self.at[place + 1]) if place + 1 < len(self.at) else int(ts) + 60
+            yield WindowBatch("recorded", place, upto, {"gauge": rows})
+
+
+def replayed(sets: Sets, table: SeriesTable, every_s: int = 10) -> Iterator[float]:
+    """Moments at which to score, each with everything before it in the table."""
+    for batch in sets.batches():
+        start = (table.watermark or batch.watermark - every_s) // every_s * every_s
+        table.add(batch)
+        yield from (float(now) for now in range(start + every_s, batch.watermark + 1, every_s))
+
+
+def scored(sets: Sets, levels: Levels | None = None, *, least: float = 5.0) -> list[Alert]:
+    """Every alert that may open an incident, at every step; its series is held as the engine would."""
+    table, levels, found = SeriesTable(), levels or Levels(), []
+    held_until: dict[int, float] = {}
+    for now in replayed(sets, table):
+        held = np.zeros(table.size, bool)
+        held[[number for number, until in held_until.items() if until >= now]] = True
+        alerts = [alert for alert in levels.score(table, now, held) if alert.score >= least]
+        for alert in alerts:
+            number = table.number(alert.key)
+            assert number is not None
+            held_until[number] = now + 10
+        found += alerts
+    return found
