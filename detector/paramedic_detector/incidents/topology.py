@@ -81,17 +81,44 @@ class Topology:
     def callees(self, service: str) -> frozenset[str]:
         return frozenset(self._callees.get(service, ()))
 
+    @cached_property
+    def _reached(self) -> dict[str, frozenset[str]]:
+        return {}  # by service, as it is asked for
+
     def reaches(self, above: str, below: str) -> bool:
         """Whether calls to `above` may lead to calls to `below`."""
-        seen, todo = {above}, [above]
-        while todo:
-            for callee in self.callees(todo.pop()):
-                if callee == below:
-                    return True
-                if callee not in seen:
-                    seen.add(callee)
-                    todo.append(callee)
-        return False
+        if above not in self._reached:
+            seen: set[str] = set()
+            todo = [above]
+            while todo:
+                fresh = self.callees(todo.pop()) - seen
+                seen |= fresh
+                todo += fresh
+            self._reached[above] = frozenset(seen)
+        return below in self._reached[above]
+
+    def knows(self, peer: str) -> bool:
+        """Whether the peer calls or is called."""
+        return peer in self._callees or peer in self._callers
+
+    @cached_property
+    def _callers(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for edge in self.all_edges:
+            found[edge.callee].add(edge.caller)
+        return dict(found)
+
+    def related(self, one: str, other: str) -> bool:
+        """Whether a fault of the one may show at the other: on one way of calls, or with a caller or callee in common.
+
+        What is in no call at all may be related to anything.
+        """
+        if not (self.knows(one) and self.knows(other)):
+            return True
+        if one == other or self.reaches(one, other) or self.reaches(other, one):
+            return True
+        around = [self.callees(peer) | self._callers.get(peer, set()) for peer in (one, other)]
+        return bool(around[0] & around[1])
 
     def callers(self, target: Target) -> list[str]:
         """Services that call the target, sorted."""

@@ -1,0 +1,226 @@
+"""Whom alerts blame: every alert points at somebody, and alerts that share a culprit are one cause.
+
+    alerts --who could explain each--> culprits --a symptom goes to the cause below it--> groups by peer
+
+A failed call points at the callee. A slow call between two of our own services points at both: a sick service slows
+what calls it and what it calls, so the culprit is whoever explains most links. A level of a service (memory, a
+pool) points at that service, and at nobody when the service is in no call at all: then what began together is
+one cause.
+An alert on a caller is a symptom when something that it calls is abnormal too and began no later. A refused
+connection is never a symptom: no sick dependency unplugs the process above it. Nor is one zone of several, unless
+its calls do nothing but wait: which zone the last hung calls end in is chance.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from paramedic.contract.command import Target
+from paramedic_detector.incidents.topology import Topology
+from paramedic_detector.series.slots import Cell, error_cell
+from paramedic_detector.values import Alert, Signal
+
+OPENING: Final = frozenset(
+    {
+        Signal.ERRORS, Signal.RATE_LIMITED, Signal.AUTH, Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.FIRST_TOKEN,
+        Signal.HANG, Signal.USELESS, Signal.REFUSED, Signal.TOKENS, Signal.COST, Signal.GAUGE, Signal.DRIFT, Signal.SLO,
+        Signal.OUTSIDE,
+    }
+)  # fmt: skip
+TELLING: Final = frozenset({Signal.ERRORS, Signal.RATE_LIMITED, Signal.AUTH, Signal.USELESS})  # how a thing fails
+DELAYS: Final = frozenset({Signal.SLOW, Signal.OWN_TIME, Signal.GAP})  # a caller may be the culprit of its callee's
+OWN: Final = frozenset({Signal.OWN_TIME, Signal.GAP, Signal.GAUGE, Signal.DRIFT})  # measured without what lies below
+LEVELS: Final = frozenset({Signal.GAUGE})  # point at a service and say nothing of its calls
+LINGERING: Final = frozenset({Signal.SLO, Signal.OUTSIDE})  # fire on long after what they are about is over
+LOOKS_BACK: Final = frozenset({Signal.SLO, Signal.DRIFT})
+EARLIER_S: Final = 5.0  # a symptom may look this much older than its cause: long calls end late
+TOGETHER_S: Final = 30.0  # what began within this of each other may have one cause
+SPACINGS: Final = 4.0  # and within so many times the time between two calls
+PATIENT_S: Final = 180.0  # of calls; between two points of a level there may be more
+MOST: Final = 12.0  # of a score counts when culprits are weighed: one loud link is not many
+AS_CALLER: Final = 0.9  # a link speaks a little less for the caller than for the callee
+
+
+def blamed(alert: Alert) -> Target:
+    """Whom an alert is about: the callee of a call, or the service itself."""
+    key = alert.key
+    if key.family in ("edge", "callee"):
+        return Target(peer=key.part("callee"), zone=key.part("zone"))
+    if key.family == "outside":
+        return Target(peer=key.part("peer") or key.part("service") or key.part("name"))
+    if key.part("kind") == "client" and key.part("peer"):
+        return Target(peer=key.part("peer"))
+    return Target(peer=key.part("service"), zone=key.part("zone"))
+
+
+def own_fault(alerts: Iterable[Alert]) -> bool:
+    """Whether the calls failed to connect: the callee itself is gone, whatever is wrong below it."""
+    broken = failed = 0
+    for alert in alerts:
+        if alert.signal is Signal.ERRORS:
+            failed += sum(alert.error_types.values())
+            broken += sum(n for kind, n in alert.error_types.items() if error_cell(kind) is Cell.CONNECTION)
+    return failed > 0 and broken >= failed / 2
+
+
+def suspects(alert: Alert, topology: Topology) -> frozenset[str]:
+    """The peers that could be the cause of what this alert shows; the first to blame among them."""
+    caller, callee = link(alert)
+    if caller and alert.signal in DELAYS and callee in topology.services:
+        return frozenset({caller, callee})
+    if alert.key.family == "callee" and alert.signal in DELAYS and callee in topology.services:
+        return frozenset({callee, *topology.callers(Target(peer=callee))})
+    return frozenset({blamed(alert).peer})
+
+
+def link(alert: Alert) -> tuple[str, str]:
+    """Caller and callee of the calls that an alert is about; "" for a caller that is not told."""
+    key = alert.key
+    if key.family == "edge":
+        return key.part("caller"), key.part("callee")
+    if key.family == "op" and key.part("kind") == "client" and key.part("peer"):
+        return key.part("service"), key.part("peer")
+    return "", blamed(alert).peer
+
+
+def patience_s(alert: Alert, least: float) -> float:
+    """How long to wait for news of this series: where calls are rare, so is the sign that it is well again.
+
+    Args:
+        least: Seconds that are always waited.
+    """
+    spacing_s = max(0.0, alert.at - alert.onset) / max(1, alert.calls)
+    longest = max(PATIENT_S, SPACINGS * spacing_s) if alert.key.family == "gauge" else PATIENT_S
+    return min(max(least, SPACINGS * spacing_s), longest)
+
+
+def began(alerts: Iterable[Alert]) -> float:
+    """When the first of them began; budgets and drifts look back for hours, and count only when nothing else does."""
+    known = list(alerts)
+    return min(alert.onset for alert in [one for one in known if one.signal not in LOOKS_BACK] or known)
+
+
+def causes(alerts: Sequence[Alert], topology: Topology) -> dict[str, list[Alert]]:
+    """Opening alerts by the peer that explains them: its own, and those of its callers that it makes suffer."""
+    by_peer = culprits([alert for alert in alerts if alert.signal in OPENING], topology)
+    roots = {peer for peer in by_peer if not below(peer, by_peer[peer], by_peer, topology)}
+    groups: dict[str, list[Alert]] = {peer: list(by_peer[peer]) for peer in by_peer if peer in roots}
+    for peer, own in by_peer.items():
+        if peer not in roots:
+            groups[_strongest(below(peer, own, by_peer, topology), by_peer, roots)].extend(own)
+    return groups
+
+
+def culprits(alerts: Sequence[Alert], topology: Topology) -> dict[str, list[Alert]]:
+    """Alerts by the peer that explains them best, before symptoms are told from causes."""
+    found: dict[str, list[Alert]] = defaultdict(list)
+    doubtful: list[Alert] = []
+    for alert in alerts:
+        if alert.signal in LEVELS:
+            continue
+        possible = suspects(alert, topology)
+        if len(possible) == 1:
+            found[next(iter(possible))].append(alert)
+        else:
+            doubtful.append(alert)
+    for part in _by_onset(doubtful):
+        _share_out(part, found, topology)
+    _add_levels([alert for alert in alerts if alert.signal in LEVELS], found, topology)
+    return dict(found)
+
+
+def _by_onset(alerts: Sequence[Alert]) -> list[list[Alert]]:
+    """Apart where nothing began for a while: what began at different times has different culprits."""
+    parts: list[list[Alert]] = []
+    for alert in sorted(alerts, key=lambda alert: alert.onset):
+        if parts and alert.onset - parts[-1][-1].onset <= patience_s(alert, TOGETHER_S):
+            parts[-1].append(alert)
+        else:
+            parts.append([alert])
+    return parts
+
+
+def _share_out(alerts: list[Alert], found: dict[str, list[Alert]], topology: Topology) -> None:
+    """Give each slow link to the end that explains more links than the other; the callee in doubt."""
+    certain = {peer for peer, own in found.items() if any(alert.signal in OWN for alert in own)}
+    left = list(alerts)
+    while left:
+        weights = _weights(left, certain)
+        several = [peer for peer, (_, ends) in weights.items() if ends > 1 or peer in certain]
+        if not several:
+            break
+        best = max(several, key=lambda peer: (weights[peer][0] + MOST * (peer in certain), peer))
+        taken = [alert for alert in left if best in suspects(alert, topology)]
+        found[best] += taken
+        left = [alert for alert in left if best not in suspects(alert, topology)]
+    for alert in left:
+        found[blamed(alert).peer].append(alert)
+
+
+def _weights(alerts: Sequence[Alert], certain: set[str]) -> dict[str, tuple[float, int]]:
+    """By peer: how much it explains, and over how many links."""
+    links: dict[tuple[str, str], float] = defaultdict(float)
+    for alert in alerts:
+        links[link(alert)] = max(links[link(alert)], min(alert.score, MOST))
+    weights: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+    for (caller, callee), score in links.items():
+        share = 1.0 if caller else 0.5  # seen by all callers together, and so perhaps the same calls again
+        weights[callee] = (weights[callee][0] + share * score, weights[callee][1] + bool(caller))
+        if caller and callee not in certain:
+            weights[caller] = (weights[caller][0] + AS_CALLER * score, weights[caller][1] + 1)
+    return weights
+
+
+def _add_levels(levels: Sequence[Alert], found: dict[str, list[Alert]], topology: Topology) -> None:
+    """Levels go to their own service, else to what began together with them, else they are a cause themselves."""
+    by_service: dict[str, list[Alert]] = defaultdict(list)
+    for alert in levels:
+        by_service[blamed(alert).peer].append(alert)
+    for service, own in sorted(by_service.items(), key=lambda pair: (began(pair[1]), pair[0])):
+        others = [peer for peer in found if peer != service and began_together(own, found[peer])]
+        near = [peer for peer in others if topology.related(service, peer)]
+        if service in found or not near:
+            found[service] += own
+        else:
+            found[max(near, key=lambda peer: (_total(found[peer]), peer))] += own
+
+
+def began_together(some: Sequence[Alert], others: Sequence[Alert]) -> bool:
+    apart_s = abs(began(some) - began(others))
+    return apart_s <= max(patience_s(alert, TOGETHER_S) for alert in (*some, *others))
+
+
+def below(peer: str, own: Sequence[Alert], by_peer: Mapping[str, Sequence[Alert]], topology: Topology) -> list[str]:
+    """Abnormal peers below this one that can explain its alerts."""
+    if own_fault(own) or one_member_of_many(peer, own, topology) or shows_itself(peer, own):
+        return []
+    since = began(own)
+    return [
+        other
+        for other, theirs in by_peer.items()
+        if other != peer
+        and topology.reaches(peer, other)
+        and not topology.reaches(other, peer)
+        and began(theirs) <= since + EARLIER_S
+    ]
+
+
+def shows_itself(peer: str, own: Sequence[Alert]) -> bool:
+    """Whether what is measured without what lies below is clearly abnormal: then it is no symptom of that."""
+    return any(alert.signal is Signal.DRIFT or (alert.signal in OWN and alert.score >= MOST) for alert in own)
+
+
+def one_member_of_many(peer: str, own: Sequence[Alert], topology: Topology) -> bool:
+    zones = {blamed(alert).zone for alert in own} - {""}
+    healthy = set(topology.healthy_members(peer)) - zones
+    waits = all(alert.signal in (Signal.SLOW, Signal.HANG) for alert in own)
+    return len(zones) == 1 and len(healthy) > 0 and not waits and all(alert.key.family != "op" for alert in own)
+
+
+def _strongest(candidates: Sequence[str], by_peer: Mapping[str, Sequence[Alert]], roots: set[str]) -> str:
+    wanted = [peer for peer in candidates if peer in roots] or sorted(roots)
+    return max(wanted, key=lambda peer: (_total(by_peer[peer]), peer))
+
+
+def _total(alerts: Sequence[Alert]) -> float:
+    return sum(alert.score for alert in alerts)
