@@ -63,7 +63,7 @@ class Consumer:
         self.kept = self.resume = None
         whole = 0
         for about, _, end in records(path):
-            self.kept = self.resume = Resume(tuple(about["folded"]), tuple(about["joined"]))
+            self.kept = self.resume = Resume(tuple(about["folded"]), tuple(about["joined"]), tuple(about["flowed"]))
             whole = end
         if path.exists():
             os.truncate(path, whole)
@@ -98,7 +98,7 @@ class Consumer:
         if self.resume is None:
             return
         parts = [(family, _bytes(table)) for family, table in self._waiting]
-        about = {"folded": self.resume.folded, "joined": self.resume.joined}
+        about = {"folded": self.resume.folded, "joined": self.resume.joined, "flowed": self.resume.flowed}
         text = json.dumps(about | {"tables": [(family, len(data)) for family, data in parts]}).encode()
         body = b"".join([text, *(data for _, data in parts)])
         with open(self._path, "ab", buffering=0) as file:

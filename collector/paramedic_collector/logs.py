@@ -1,16 +1,21 @@
 """Log records to windows: one row for each (service, severity, template) and second.
 
+    Rows --told--> Told (numbers of names) --fold_told--> Part of the family log
+                                           --said-------> flows, see `paramedic_collector.flows`
+
     "user 4711 not found in 12 ms" --mask ids and numbers--> "user <n> not found in <n> ms"
 
 Lines that differ only in their numbers and ids are one series; the number of templates is bounded
 by the family's cardinality limit.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from paramedic_collector import sketch
 from paramedic_collector.columns.keys import RESOURCE_TEXT
@@ -22,11 +27,14 @@ from paramedic_collector.columns.logs import (
     RESOURCE,
     SEVERITY,
     SEVERITY_TEXT,
+    SPAN,
     TIME,
     TRACE,
 )
 from paramedic_collector.columns.spans import TEXTS_FROM, place_of
 from paramedic_collector.decode import Rows
+from paramedic_collector.facts import mark
+from paramedic_collector.flows import Said
 from paramedic_collector.interner import intern_column
 from paramedic_collector.parts import Part
 from paramedic_collector.tables import Tables
@@ -52,35 +60,67 @@ def template_of(bodies: pa.StringArray) -> pa.StringArray:
     return pc.utf8_trim_whitespace(masked)
 
 
-def fold_logs(logs: Rows, tables: Tables) -> Part:
-    """The windows of the family log."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What windows need to know of n log records."""
+
+    ns: sketch.Ints  # unix nanoseconds
+    service: sketch.Ints  # numbers of names
+    severity: sketch.Ints
+    template: sketch.Ints
+    body: pa.StringArray
+    trace: NDArray[np.uint64]  # (n, 2)
+    has_trace: sketch.Flags
+    span: NDArray[np.uint64]  # 0 for none
+
+    def said(self) -> Said:
+        """The same lines, as flows need them."""
+        inside = self.has_trace & (self.span != 0)
+        return Said(np.where(inside, mark(self.trace, self.span), 0), self.ns, self.service, self.template)
+
+
+def told(logs: Rows, tables: Tables) -> Told:
+    """What the records say."""
     body = _texts(logs, BODY, or_else=EVENT_NAME)
     encoded = body.dictionary_encode()  # the same line often comes many times
     templates = template_of(encoded.dictionary).take(encoded.indices)
     service = tables.names.numbers_of(
         np.take(logs.resources[_SERVICE], logs.table[RESOURCE]), lambda at: _service(logs, at)
     )
-    series = tables.series_of(
-        "log",
-        service,
-        intern_column(tables.names, _severities(logs)),
-        intern_column(tables.names, templates),
-    )
-    ts = seconds_of(logs)
+    severity = intern_column(tables.names, _severities(logs))
+    trace = np.column_stack((logs.table[TRACE], logs.table[TRACE + 1])).view(np.uint64)
+    span = logs.table[SPAN].view(np.uint64)
+    template = intern_column(tables.names, templates)
+    return Told(_moments(logs), service, severity, template, body, trace, logs.table[HAS_TRACE] > 0, span)
+
+
+def fold_told(one: Told, tables: Tables) -> Part:
+    """The windows of the family log."""
+    series = tables.series_of("log", one.service, one.severity, one.template)
+    ts = one.ns // sketch.NANO
     row, first = sketch.group(ts, series)
     columns = {
         "count": pa.array(sketch.count_rows(row, len(first))),
-        "example": _examples(body, row, len(first)),
-        "trace_ids": _trace_ids(logs, row, len(first)),
+        "example": _examples(one.body, row, len(first)),
+        "trace_ids": _trace_ids(one, row, len(first)),
     }
     return Part("log", ts[first], series[first], columns)
 
 
+def fold_logs(logs: Rows, tables: Tables) -> Part:
+    """The windows of the family log, of what was received."""
+    return fold_told(told(logs, tables), tables)
+
+
 def seconds_of(logs: Rows) -> sketch.Ints:
     """When each record was made, or else observed; unix seconds."""
+    return _moments(logs) // sketch.NANO
+
+
+def _moments(logs: Rows) -> sketch.Ints:
     made, observed = logs.table[TIME], logs.table[OBSERVED]
-    seconds: sketch.Ints = np.where(made > 0, made, observed) // 1_000_000_000
-    return seconds
+    moments: sketch.Ints = np.where(made > 0, made, observed)
+    return moments
 
 
 def _texts(logs: Rows, column: int, or_else: int) -> pa.StringArray:
@@ -110,9 +150,9 @@ def _examples(body: pa.StringArray, row: sketch.Ints, rows: int) -> pa.Array:
     return table["body_min"].combine_chunks().take(pa.array(np.argsort(np.asarray(table["row"]))))
 
 
-def _trace_ids(logs: Rows, row: sketch.Ints, rows: int) -> pa.ListArray:
-    traced = np.flatnonzero(logs.table[HAS_TRACE])
-    trace = np.column_stack((logs.table[TRACE, traced], logs.table[TRACE + 1, traced])).view(np.uint64)
+def _trace_ids(one: Told, row: sketch.Ints, rows: int) -> pa.ListArray:
+    traced = np.flatnonzero(one.has_trace)
+    trace = one.trace[traced]
     _, first = sketch.group(row[traced], trace[:, 0], trace[:, 1])
     of_row = row[traced][first]
     place = np.arange(len(first)) - np.searchsorted(of_row, of_row, side="left")

@@ -21,6 +21,7 @@ from paramedic_collector.bus import Bus, InProcessBus
 from paramedic_collector.config.model import CollectorConfig
 from paramedic_collector.counted import Counted
 from paramedic_collector.counters import Counters
+from paramedic_collector.flows import Flows
 from paramedic_collector.fold_thread import FoldThread
 from paramedic_collector.forward.forwarder import Forwarder
 from paramedic_collector.intake import Intake
@@ -98,14 +99,15 @@ class Collector:
         )
         tables = Tables(limit=series_limit, keep_s=_KEEP_NAMES_S, clock=time.monotonic, prices=prices)
         join = self._join = Join(tables, wait_s=_JOIN_WAIT_S, keep_s=_JOIN_KEEP_S, limit_bytes=most)
-        self._windower = Windower(self.name, tables, join, self._counters, wait_s=_JOIN_WAIT_S)
+        flows = Flows(tables)
+        self._windower = Windower(self.name, tables, join, self._counters, wait_s=_JOIN_WAIT_S, flows=flows)
         counted = Counted(config.pipelines)
         self._fold = FoldThread(self.intake, counted, self._windower, bus, self.recorder, self._counters, clock)
         self._forwarder = Forwarder(config.pipelines, self.recorder, self._counters, clock=clock)
         room = self._room = Room(most)
         self._receivers = receivers_of(config, self.intake, self._pages(), self._health_page(), room, self._counters)
         self._started_at = clock()
-        self._add_gauges(tables, join, bus)
+        self._add_gauges(tables, join, flows, bus)
 
     @property
     def counters(self) -> dict[str, float]:
@@ -187,7 +189,7 @@ class Collector:
         uptime = f"{max(self._clock() - self._started_at, 0.0):.3f}s"
         return status[0], json.dumps({"status": status[1], "upSince": since, "uptime": uptime})
 
-    def _add_gauges(self, tables: Tables, join: Join, bus: Bus) -> None:
+    def _add_gauges(self, tables: Tables, join: Join, flows: Flows, bus: Bus) -> None:
         recorder, gauge = self.recorder, self._counters.gauge
         gauge("otelcol_exporter_queue_size", "Bytes that wait for the fold.", lambda: self.intake.queued_bytes)
         gauge("otelcol_exporter_queue_capacity", "Most bytes that may wait.", lambda: self.intake.limit_bytes)
@@ -197,6 +199,7 @@ class Collector:
         gauge("paramedic_join_bytes", "Spans and children that wait for each other.", lambda: join.kept_bytes)
         gauge("paramedic_join_evicted", "Children whose parent did not come in time.", lambda: join.evicted)
         gauge("paramedic_self_time_unknown", "Spans without a self-time, for that reason.", lambda: join.unknown)
+        gauge("paramedic_flow_evicted", "Lines of logs let go before what follows them.", lambda: flows.evicted)
         gauge("paramedic_series_overflow", "Names and series turned away by the limit.", lambda: tables.overflows)
         gauge("paramedic_recorder_degraded", "1 while traces are in memory only.", lambda: recorder.degraded)
         gauge("paramedic_recorder_memory_frames", "Frames the disk refused.", lambda: recorder.degraded_frames)

@@ -1,11 +1,11 @@
 """From accepted payloads to window batches: the pipeline of the fold thread, in one place.
 
-    take([Taken, ...]) --by signal--> decode -> facts -> fold, join --> partial windows, kept
-    give(now)          -----------> what the join found --> merged --> WindowBatch
-    refill([Taken, ...])             after a restart: only the join and running totals, for what is counted already
+    take([Taken, ...]) --by signal--> decode -> facts -> fold, join, flows --> partial windows, kept
+    give(now)          -----------> what the join and the flows found --> merged --> WindowBatch
+    refill([Taken, ...])             after a restart: only join, flows and running totals, for what is counted already
 
 Nothing waits for lateness: the rows of one second may go out in several batches, and add up. A batch says how far
-the flight recorder is folded, and how far it is joined too. No clock and no thread in here.
+the flight recorder is folded, how far it is joined too, and how far flowed. No clock and no thread in here.
 """
 
 import logging
@@ -21,11 +21,12 @@ from paramedic_collector import counters as count
 from paramedic_collector.counters import Counters
 from paramedic_collector.decode import Parsed, joined
 from paramedic_collector.facts import Facts, facts_of
+from paramedic_collector.flows import Flows
 from paramedic_collector.fold import fold_spans
 from paramedic_collector.hints import Hints
 from paramedic_collector.intake import Taken
 from paramedic_collector.join import Join
-from paramedic_collector.logs import fold_logs, seconds_of
+from paramedic_collector.logs import Told, fold_told, seconds_of, told
 from paramedic_collector.metrics import MetricFold, points_of
 from paramedic_collector.otlp import Signal
 from paramedic_collector.parts import Part, whole
@@ -49,13 +50,26 @@ class Windower:
         collector: Name of this collector in its batches.
         join: Finds self-times and gaps.
         wait_s: How long the join waits before it gives out what it knows of a span.
+        flows: Finds which line of a log follows which; one of its own when None.
     """
 
-    def __init__(self, collector: str, tables: Tables, join: Join, counters: Counters, *, wait_s: float) -> None:
+    def __init__(
+        self,
+        collector: str,
+        tables: Tables,
+        join: Join,
+        counters: Counters,
+        *,
+        wait_s: float,
+        flows: Flows | None = None,
+    ) -> None:
         self._collector, self._tables, self._join, self._counters = collector, tables, join, counters
         self._wait_s = wait_s
+        self._flows = flows or Flows(tables)
         self._joined: Position = ("", 0)
+        self._flowed: Position = ("", 0)
         self._unjoined: deque[tuple[float, Position]] = deque()  # when frames came, and up to where they go
+        self._unflowed: deque[tuple[float, Position]] = deque()
         self._metrics, self._hints = MetricFold(tables, counters), Hints()
         self._partial: dict[str, list[Part]] = defaultdict(list)
         self._place: Place | None = None
@@ -70,7 +84,7 @@ class Windower:
 
     def resume(self, at: Resume) -> None:
         """After a restart: what a consumer of the batches has."""
-        self._joined = at.joined
+        self._joined, self._flowed = at.joined, at.flowed
 
     def take(self, taken: Iterable[Taken], now: float, *, replayed: bool = False) -> list[WindowBatch]:
         """Fold payloads.
@@ -90,7 +104,7 @@ class Windower:
         return given
 
     def refill(self, taken: Iterable[Taken], now: float) -> None:
-        """Remember frames whose windows a consumer has: as children, as parents where it lacks their self-times."""
+        """Remember frames whose windows a consumer has: as children, as parents and lines where it lacks the rest."""
         for one in taken:
             try:
                 self._refill(one, now)
@@ -102,9 +116,9 @@ class Windower:
         """What has come since the last time, as one batch; none when there is nothing new to say."""
         self._fold(now)
         self._tell_hints(now)
-        self._keep(self._join.close(now))
-        while self._unjoined and self._unjoined[0][0] <= now - self._wait_s:
-            self._joined = self._unjoined.popleft()[1]
+        self._keep([*self._join.close(now), *self._flows.close(now)])
+        self._joined = _told_to(self._unjoined, now - self._wait_s, self._joined)
+        self._flowed = _told_to(self._unflowed, now - self._flows.wait_s, self._flowed)
         partial, self._partial = self._partial, defaultdict(list)
         tables = {family: whole(parts, self._tables) for family, parts in partial.items()}
         watermark = max(self._watermark, int(now) - SETTLED_S)
@@ -122,6 +136,7 @@ class Windower:
             self._late,
             self._joined,
             replayed,
+            self._flowed,
         )
         self._place, self._watermark, self._late = None, watermark, 0
         self._counters.add(count.BATCHES)
@@ -146,20 +161,22 @@ class Windower:
         for signal, parsed in by_signal.items():
             self._fold_signal(signal, parsed, now)
         if gathered and self._place is not None:
-            self._will_join(self._place, now)
-
-    def _will_join(self, place: Place, now: float) -> None:
-        if place.segment:
-            self._unjoined.append((now, (place.segment, place.end)))
+            for waiting in (self._unjoined, self._unflowed):
+                _will_tell(waiting, self._place, now)
 
     def _refill(self, one: Taken, now: float) -> None:
         not_joined = (one.place.segment, one.place.end) > self._joined
+        not_flowed = (one.place.segment, one.place.end) > self._flowed
         if one.parsed.signal is Signal.METRICS:
             self._points([one.parsed], now)
         elif one.parsed.signal is Signal.TRACES:
             self._join.add(self._facts([one.parsed], now), now, parents=not_joined)
+        elif not_flowed:
+            self._flows.add(self._told([one.parsed], now).said(), now)
         if not_joined:
-            self._will_join(one.place, now)
+            _will_tell(self._unjoined, one.place, now)
+        if not_flowed:
+            _will_tell(self._unflowed, one.place, now)
 
     def _fold_signal(self, signal: Signal, parsed: list[Parsed], now: float) -> None:
         """One payload that cannot be folded must not take the others along."""
@@ -197,9 +214,14 @@ class Windower:
         return self._metrics.fold([point for point, good in zip(points, inside, strict=True) if good], now)
 
     def _records(self, parsed: list[Parsed], now: float) -> Iterable[Part]:
+        records = self._told(parsed, now)
+        self._flows.add(records.said(), now)
+        return [fold_told(records, self._tables)]
+
+    def _told(self, parsed: list[Parsed], now: float) -> Told:
         records = joined(parsed)
         inside = self._in_range(seconds_of(records), Signal.LOGS, now)
-        return [fold_logs(records.select(inside), self._tables)]
+        return told(records.select(inside), self._tables)
 
     def _tell_hints(self, now: float) -> None:
         """What bots should mend: a log line now and then, and a gauge while it holds."""
@@ -221,3 +243,15 @@ class Windower:
         for part in parts:
             if len(part):
                 self._partial[part.family].append(part)
+
+
+def _will_tell(waiting: deque[tuple[float, Position]], place: Place, now: float) -> None:
+    if place.segment:
+        waiting.append((now, (place.segment, place.end)))
+
+
+def _told_to(waiting: deque[tuple[float, Position]], up_to: float, position: Position) -> Position:
+    """Up to where everything has been told that came until `up_to`; those are let go of."""
+    while waiting and waiting[0][0] <= up_to:
+        position = waiting.popleft()[1]
+    return position

@@ -120,11 +120,12 @@ class WindowBatch:
     sequence: int  # grows by one a batch
     watermark: int  # unix seconds: windows before this one are complete, save late data
     tables: dict[str, pa.RecordBatch] = field(default_factory=dict)  # by family; a family may be missing
-    segment: str = ""  # "" for what is in memory only, or when nothing but self-times and gaps is in it
+    segment: str = ""  # "" for what is in memory only, or when nothing but self-times, gaps and flows is in it
     offsets: tuple[int, int] = (0, 0)  # [from, to) in bytes of `segment`
     late: int = 0  # spans and points that came after their window had been given out, counted in a later one
     joined: Position = ("", 0)  # everything up to here has given its self-times and gaps too
     replayed: bool = False  # of the past, and more of it follows: no picture of now
+    flowed: Position = ("", 0)  # everything up to here has given its flows too
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +137,16 @@ class Resume:
 
     folded: Position = ("", 0)
     joined: Position = ("", 0)
+    flowed: Position = ("", 0)
 
     def has(self, batch: WindowBatch) -> bool:
         """Whether the rows of a batch were applied before."""
         if batch.segment:
             return (batch.segment, batch.offsets[1]) <= self.folded
-        only_joined = batch.offsets == (0, 0) and batch.joined[0] != ""
-        return only_joined and batch.joined <= self.joined
+        only_later = batch.offsets == (0, 0) and batch.joined[0] != ""
+        return only_later and batch.joined <= self.joined and batch.flowed <= self.flowed
 
     def after(self, batch: WindowBatch) -> "Resume":
         """Once the batch is applied."""
         folded = (batch.segment, batch.offsets[1]) if batch.segment else self.folded
-        return Resume(max(self.folded, folded), max(self.joined, batch.joined))
+        return Resume(max(self.folded, folded), max(self.joined, batch.joined), max(self.flowed, batch.flowed))

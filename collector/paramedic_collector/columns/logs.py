@@ -14,7 +14,8 @@ from paramedic_collector.columns.wire import BROKEN, Bytes, content, skipped, va
 # Columns of a record. Times are unix nanoseconds, 0 for none.
 TRACE, HAS_TRACE, TIME, OBSERVED, SEVERITY, RESOURCE = 0, 2, 3, 4, 5, 6
 BODY, SEVERITY_TEXT, EVENT_NAME = 7, 9, 11  # place and size; a body that is no text has size 0
-COLUMNS: Final = 13
+SPAN: Final = 13  # 0 for none
+COLUMNS: Final = 14
 _SLOTS: Final = 32
 
 
@@ -112,4 +113,6 @@ def _field(payload: Bytes, tag: int, at: int, end: int, out: Table, row: int) ->
     elif tag == 74:
         out[TRACE, row], out[TRACE + 1, row] = id_of(payload, at, end), id_of(payload, min(at + 8, end), end)
         out[HAS_TRACE, row] = end - at == 16
+    elif tag == 82:
+        out[SPAN, row] = id_of(payload, at, end) if end - at == 8 else 0
     return True

@@ -53,6 +53,12 @@ class Past:
     def folded(self) -> Position:
         return self.resume.folded if self.resume else ("", 0)
 
+    @property
+    def _told(self) -> Position:
+        """Up to here the consumer has everything."""
+        resume = self.resume or Resume()
+        return min(resume.folded, resume.joined, resume.flowed)
+
     def frames(self) -> Iterator[tuple[Place, Frame]]:
         """Those that matter, in order."""
         oldest = self._oldest(self.refill_s)
@@ -68,7 +74,7 @@ class Past:
     def _matters(self, place: Place, frame: Frame) -> bool:
         if self.resume is None:
             return frame.at >= self.since
-        if (place.segment, place.end) > min(self.resume.folded, self.resume.joined):
+        if (place.segment, place.end) > self._told:
             return True
         kept_s = {Signal.TRACES: self.join_s, Signal.METRICS: self.refill_s, Signal.LOGS: 0.0}[frame.signal]
         return kept_s > 0 and frame.at >= self._oldest(kept_s)
@@ -76,7 +82,7 @@ class Past:
     def _oldest(self, before_s: float) -> float:
         if self.resume is None:
             return self.since
-        return begun_at(min(self.resume.folded, self.resume.joined)[0]) - before_s
+        return begun_at(self._told[0]) - before_s
 
 
 class Fold(Protocol[Taken]):
