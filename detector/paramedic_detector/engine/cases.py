@@ -1,4 +1,4 @@
-"""Middle stages: alerts become incidents, incidents get a diagnosis and example traces."""
+"""Middle stages: incidents get a diagnosis and example traces."""
 
 import logging
 from collections.abc import Mapping
@@ -9,78 +9,19 @@ from sqlmodel import Session
 
 from paramedic_detector import words
 from paramedic_detector.actions import in_force, undecided
-from paramedic_detector.engine.parts import Parts, Tick, target_of
+from paramedic_detector.engine.parts import Parts, Tick
 from paramedic_detector.engine.watch import still_open
 from paramedic_detector.evidence_traces import trace_out
-from paramedic_detector.incidents.grouping import Opened, OpenIncident, Quiet, Updated
-from paramedic_detector.store import incidents, records
+from paramedic_detector.store import incidents
 from paramedic_detector.store.incidents import Case, alert_of, number_of
 from paramedic_detector.store.store import Moved
 from paramedic_detector.store.tables import IncidentRow
-from paramedic_detector.values import Alert, Diagnosis, IncidentState
+from paramedic_detector.values import Alert, Diagnosis
 
 log = logging.getLogger("paramedic.engine")
 TRACES = 3  # examples kept with an incident
 GROWS_S = 30.0  # a trace's callers end after what they call: for so long a part of a trace is asked for again
 RECENT_S = 20.0  # without an alert for so long there is nothing new to learn from
-
-
-class Group:
-    """One incident for one cause; the store says which are open."""
-
-    name = "group"
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    def __call__(self, tick: Tick) -> Tick:
-        with self._parts.store.reading() as session:
-            cases = incidents.unfinished_cases(session)
-        changes = self._parts.judges.grouper.update(
-            [_open_incident(case) for case in still_open(cases)], list(tick.alerts), self._parts.topology, tick.now
-        )
-        quiet: dict[int, float] = {}
-        for change in changes:
-            if isinstance(change, Opened):
-                self._open(tuple(change.alerts), tick.now)
-            elif isinstance(change, Updated):
-                self._update(_number(change.id), tuple(change.alerts), tick.now)
-            elif isinstance(change, Quiet):
-                quiet[_number(change.id)] = change.since
-        if any(not isinstance(change, Quiet) for change in changes):
-            with self._parts.store.reading() as session:
-                cases = incidents.unfinished_cases(session)
-        return replace(tick, cases=tuple(cases), quiet_since=quiet)
-
-    def _open(self, alerts: tuple[Alert, ...], now: float) -> None:
-        with self._parts.store.writing() as session:
-            row = _new_incident(alerts, now)
-            session.add(row)
-            session.flush()
-            strongest = max(alerts, key=lambda alert: alert.score)
-            _say(session, row, now, "detect", strongest.explanation)
-            _say(session, row, now, "group", f"{row.id} opened by {_alerts(len(alerts))}.")
-            records.count(session, alerts=incidents.save_alerts(session, number_of(row), alerts))
-
-    def _update(self, number: int, alerts: tuple[Alert, ...], now: float) -> None:
-        with self._parts.store.writing() as session:
-            row = session.get(IncidentRow, number)
-            if row is None or not alerts:
-                return
-            if row.state == IncidentState.RESOLVED:
-                self._reopen(row, now)
-                _say(session, row, now, "detect", f"{row.id} is open again: {alerts[0].explanation}")
-            new = incidents.save_alerts(session, number, alerts)
-            row.last_alert_at = max(row.last_alert_at, max(alert.at for alert in alerts))
-            row.onset_at = min(row.onset_at, min(alert.onset for alert in alerts))
-            if new:
-                records.count(session, alerts=new)
-                _say(session, row, now, "group", f"{_alerts(new)} more of the same cause.")
-
-    def _reopen(self, row: IncidentRow, now: float) -> None:
-        row.state = (IncidentState.ACKNOWLEDGED if row.acknowledged_at else IncidentState.OPEN).value
-        row.resolved_at = row.mitigated_at = row.evidence = None
-        incidents.note(row, now=now, by="paramedic", how="reopened it")
 
 
 class Diagnose:
@@ -189,40 +130,6 @@ class Exemplars:
 
 def _has_root(trace: Mapping[str, Any]) -> bool:
     return any(not span["parent_id"] for span in trace["spans"])
-
-
-def _new_incident(alerts: tuple[Alert, ...], now: float) -> IncidentRow:
-    strongest = max(alerts, key=lambda alert: alert.score)
-    where = strongest.key.part("callee") or strongest.key.part("peer") or strongest.key.part("service")
-    return IncidentRow(
-        state=IncidentState.OPEN.value,
-        title=words.title("", where or str(strongest.key), strongest.signal),
-        cause=strongest.explanation,
-        onset_at=min(alert.onset for alert in alerts),
-        opened_at=now,
-        last_alert_at=now,
-        changed_at=now,
-    )
-
-
-def _open_incident(case: Case) -> OpenIncident:
-    row = case.incident
-    return OpenIncident(
-        id=row.id,
-        target=target_of(case),
-        opened_at=row.opened_at,
-        fingerprints=frozenset(alert.fingerprint for alert in case.alerts),
-        last_alert_at=row.last_alert_at,
-        handed_back=any(a.recovered_at for a in case.actions) and not any(in_force(a) for a in case.actions),
-    )
-
-
-def _alerts(number: int) -> str:
-    return "1 alert" if number == 1 else f"{number} alerts"
-
-
-def _number(incident_id: str) -> int:
-    return int(incident_id.removeprefix("INC-"))
 
 
 def _subject(diagnosis: Diagnosis | None) -> tuple[str, str]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 from paramedic_collector.bus import Bus
 from paramedic_collector.windows import WindowBatch
-from paramedic_detector.engine.cases import Diagnose, Exemplars, Group
+from paramedic_detector.engine.cases import Diagnose, Exemplars
+from paramedic_detector.engine.group import Group
 from paramedic_detector.engine.parts import Parts, Stage, Tick
 from paramedic_detector.engine.tell import Describe, PutAway, Tell
 from paramedic_detector.engine.treat import Act, Decide, renewal_is_due

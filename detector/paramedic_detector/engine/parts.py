@@ -13,6 +13,7 @@ from paramedic_detector.actions import Patience
 from paramedic_detector.commands import CommandHub
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.incidents.grouping import Change, OpenIncident
+from paramedic_detector.incidents.pause import Pauses
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.store.incidents import Case
@@ -34,6 +35,9 @@ class Rules(Protocol):
 
 
 class Groups(Protocol):
+    @property
+    def pauses(self) -> Pauses: ...
+
     def update(
         self, open_incidents: list[OpenIncident], alerts: list[Alert], topology: Topology, now: float
     ) -> Sequence[Change]: ...

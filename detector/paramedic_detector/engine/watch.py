@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.actions import in_force
@@ -11,19 +12,37 @@ from paramedic_detector.store import records
 from paramedic_detector.store.incidents import Case
 
 
+TOPOLOGY_S: Final = 5.0  # how old the state of edges may be while nothing is open
+
+
 class Merge:
-    """Windows into the table; from it, who calls whom."""
+    """Windows into the table; from it, who calls whom.
+
+    How its edges do is read anew each round while anything is open, and else every few seconds.
+    """
 
     name = "merge"
 
     def __init__(self, parts: Parts) -> None:
-        self._vitals = parts.vitals
+        self._parts = parts
+        self._size = 0  # series when the topology was read last
 
     def __call__(self, tick: Tick) -> Tick:
-        self._vitals.merge(tick.batches, tick.now)
-        with self._vitals.hands_on() as table:
-            self._vitals.topology = Topology.of(table, tick.now)
+        vitals = self._parts.vitals
+        vitals.merge(tick.batches, tick.now)
+        known, size = vitals.topology, vitals.table.size
+        if known is None or tick.cases or size != self._size or not 0 <= tick.now - known.at < TOPOLOGY_S:
+            refresh_topology(self._parts, tick.now)
+            self._size = size
         return replace(tick, batches=())
+
+
+def refresh_topology(parts: Parts, now: float) -> None:
+    """Read from the table who calls whom, and how that goes; once a round at most."""
+    known = parts.vitals.topology
+    if known is None or known.at != now:
+        with parts.vitals.hands_on() as table:
+            parts.vitals.topology = Topology.of(table, now, known)
 
 
 class Score:

@@ -59,6 +59,10 @@ class Pauses:
         }
         self._changed: set[str] = set()
 
+    def recall(self, ends: Mapping[str, Sequence[Sequence[float]]]) -> None:
+        """Take up what an earlier run learned."""
+        self._ends |= Pauses(ends)._ends
+
     def learn(self, name: str, now: float, lasted_s: float, *, by_itself: bool) -> None:
         """One more end: whether nobody did anything, and nobody was hurt."""
         healed = by_itself and lasted_s <= LONGEST_S

@@ -24,6 +24,14 @@ ENOUGH: Final = 3  # calls or refusals
 UNWELL: Final = 0.5  # share of bad ones
 Numbers = NDArray[np.int32]
 Sums = NDArray[np.float64]
+_LASTING: Final = (
+    "_callees",
+    "_callers",
+    "_reached",
+    "services",
+    "providers",
+    "_entries",
+)  # follow from who calls whom alone
 _EDGES: Final = SeriesKey("edge", ("*", "*", "*"))
 _OPS: Final = SeriesKey("op", ("*",) * 7)
 
@@ -46,17 +54,27 @@ class Topology:
 
     all_edges: tuple[Edge, ...]
     op_keys: tuple[SeriesKey, ...]
+    at: float = 0.0  # unix seconds: how its edges do is known up to here
 
     @classmethod
-    def of(cls, table: SeriesTable, now: float) -> "Topology":
-        """Every edge that the table remembers, with how it did in the last minute."""
-        numbers = table.matching(_EDGES)
+    def of(cls, table: SeriesTable, now: float, before: "Topology | None" = None) -> "Topology":
+        """Every edge that the table remembers, with how it did in the last minute.
+
+        Args:
+            before: An earlier one of the same table: what has not changed since is not worked out again.
+        """
+        numbers, ops = table.matching(_EDGES), table.matching(_OPS)
         end = int(now) + 1
         bands = [_sums(table, numbers, end - span_s, end) for span_s in LATELY_S]
         edges = [
             _edge(table.keys[int(number)], [band[place] for band in bands]) for place, number in enumerate(numbers)
         ]
-        return cls(tuple(edges), tuple(table.keys[int(number)] for number in table.matching(_OPS)))
+        same_ops = before is not None and len(before.op_keys) == len(ops)
+        keys = before.op_keys if before and same_ops else tuple(table.keys[int(number)] for number in ops)
+        fresh = cls(tuple(edges), keys, now)
+        if before and same_ops and len(before.all_edges) == len(edges):
+            fresh.__dict__.update({name: before.__dict__[name] for name in _LASTING if name in before.__dict__})
+        return fresh
 
     def edges(self) -> tuple[Edge, ...]:
         return self.all_edges
@@ -156,9 +174,13 @@ class Topology:
 
     def entry_services(self) -> list[str]:
         """Services that nobody calls: where users come in. Sorted."""
+        return list(self._entries)
+
+    @cached_property
+    def _entries(self) -> tuple[str, ...]:
         called = {edge.callee for edge in self.all_edges}
         serving = {key.part("service") for key in self.op_keys if key.part("kind") == "server"}
-        return sorted(serving - called)
+        return tuple(sorted(serving - called))
 
 
 def _sums(table: SeriesTable, numbers: Numbers, t0: int, t1: int) -> Sums:
