@@ -91,8 +91,15 @@ def test_without_quiet_time_there_is_no_rate_of_false_openings_rather_than_none(
 
 
 def test_copies_that_are_marked_so_are_left_out_and_counted():
-    faults, copies = faults_of([Row(), Row(augmented="True"), Row(augmented="False")], Taxonomy.load())
-    assert (len(faults), copies) == (2, 1)
+    truth = faults_of([Row(), Row(augmented="True"), Row(augmented="False")], Taxonomy.load())
+    assert (len(truth.faults), truth.copies) == (2, 1)
+
+
+def test_a_row_that_says_no_start_is_left_out_and_counted():
+    row = Row()
+    row.start = float("nan")
+    truth = faults_of([row, Row()], Taxonomy.load())
+    assert (len(truth.faults), truth.undated) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -105,8 +112,8 @@ def test_copies_that_are_marked_so_are_left_out_and_counted():
     ],
 )
 def test_a_label_is_read_by_the_taxonomy_or_stands_for_nothing(row, expected):
-    assert faults_of([row], Taxonomy.load())[0][0].fault_class == expected
+    assert faults_of([row], Taxonomy.load()).faults[0].fault_class == expected
 
 
 def test_a_fault_may_have_several_root_causes():
-    assert faults_of([Row(root="orders | stock")], Taxonomy.load())[0][0].roots == ("orders", "stock")
+    assert faults_of([Row(root="orders | stock")], Taxonomy.load()).faults[0].roots == ("orders", "stock")

@@ -18,7 +18,7 @@ class RecordedFault:
     """One fault that was there."""
 
     case: str
-    start: float  # unix seconds
+    start: float  # unix seconds; NaN when the set does not say, and nothing in time can be measured by it
     end: float  # unix seconds, `start` when the set does not say
     root_cause_service: str  # "" when the set does not say
     fault_type: str
@@ -40,7 +40,8 @@ def read_faults(path: Path, mistakes: list[str]) -> tuple[RecordedFault, ...]:
 
 def _fault(file: str, number: int, row: Mapping[str, str | None], mistakes: list[str]) -> RecordedFault:
     case = (row.get("case") or "").strip() or str(number)
-    start = _moment(file, number, "start", row.get("start"), mistakes)
+    begun = (row.get("start") or "").strip()
+    start = _moment(file, number, "start", begun, mistakes) if begun else math.nan
     said = (row.get("end") or "").strip()
     end = _moment(file, number, "end", said, mistakes) if said and said.lower() != "nan" else start
     if end < start:

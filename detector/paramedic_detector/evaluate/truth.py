@@ -81,15 +81,21 @@ class Opening:
     fingerprints: frozenset[str] = frozenset()
 
 
-def faults_of(rows: Iterable[FaultRow], taxonomy: Taxonomy) -> tuple[tuple[Fault, ...], int]:
-    """The faults in order of their start, and how many rows were left out since they are marked as made-up copies."""
-    kept, copies = [], 0
-    for row in rows:
-        if str(row.more.get("augmented", "")).strip().lower() in YES:
-            copies += 1
-        else:
-            kept.append(_fault_of(row, taxonomy))
-    return tuple(sorted(kept, key=lambda fault: (fault.start, fault.case))), copies
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The faults of a set in order of their start, and how many rows of it cannot be measured by."""
+
+    faults: tuple[Fault, ...]
+    copies: int = 0  # marked as made up
+    undated: int = 0  # without a start
+
+
+def faults_of(rows: Sequence[FaultRow], taxonomy: Taxonomy) -> Truth:
+    """What the rows of faults.csv say."""
+    own = [row for row in rows if str(row.more.get("augmented", "")).strip().lower() not in YES]
+    dated = [row for row in own if math.isfinite(row.start)]
+    faults = sorted((_fault_of(row, taxonomy) for row in dated), key=lambda fault: (fault.start, fault.case))
+    return Truth(tuple(faults), len(list(rows)) - len(own), len(own) - len(dated))
 
 
 def _fault_of(row: FaultRow, taxonomy: Taxonomy) -> Fault:
@@ -119,7 +125,3 @@ def covered_s(windows: Iterable[tuple[float, float]], within: Span) -> float:
 def inside(moment: float, spans: Sequence[Span], grace_s: float = 0.0) -> bool:
     """Whether a moment lies in one of the spans, or up to `grace_s` after it."""
     return any(span.start <= moment <= span.end + grace_s for span in spans)
-
-
-def is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
