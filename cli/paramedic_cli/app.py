@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from paramedic_cli.commands import actions, dashboard, demo, doctor, drill, incidents, run, stop, token, up
+from paramedic_cli.commands import actions, dashboard, demo, doctor, drill, evaluate, incidents, run, stop, token, up
 from paramedic_cli.errors import UserError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("run", context_settings=run.PASS_ON)(run.run)
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("drill")(drill.drill)
+app.command("eval")(evaluate.evaluate)
 app.command("dashboard")(dashboard.dashboard)
 app.command("doctor")(doctor.doctor)
 app.add_typer(incidents.app, name="incidents")
