@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from paramedic_cli.credentials import find_api
 from paramedic_cli.errors import UserError
 from paramedic_detector.api.schemas import ActionOut, IncidentDetail, IncidentSummary, Overview
+from paramedic_detector.api.slos import SloDetail, SloOut, Slos
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -50,6 +52,13 @@ class Api:
 
     def actions(self, *, in_force: bool = False, limit: int = 200) -> list[ActionOut]:
         return self._pages("/actions", {"in_force": "true" if in_force else None}, ActionOut, limit)
+
+    def slos(self) -> list[SloOut]:
+        """The worst first."""
+        return Slos.model_validate(self._ask("GET", "/slos")).items
+
+    def slo(self, name: str) -> SloDetail:
+        return SloDetail.model_validate(self._ask("GET", f"/slos/{quote(name, safe='')}"))
 
     def write_incident(self, incident_id: str, verb: str, *, by: str, note: str = "") -> IncidentSummary:
         """Acknowledge or resolve what is there now."""

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from paramedic_cli.commands import actions, dashboard, demo, doctor, drill, evaluate, incidents, run, stop, token, up
+from paramedic_cli.commands import (
+    actions,
+    dashboard,
+    demo,
+    doctor,
+    drill,
+    evaluate,
+    incidents,
+    run,
+    slo,
+    stop,
+    token,
+    up,
+)
 from paramedic_cli.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +41,7 @@ app.command("dashboard")(dashboard.dashboard)
 app.command("doctor")(doctor.doctor)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(actions.app, name="actions")
+app.add_typer(slo.app, name="slo")
 app.command("stop")(stop.stop)
 app.command("token")(token.token)
 

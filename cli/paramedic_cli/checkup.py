@@ -1,6 +1,6 @@
 """What `paramedic doctor` looks at: a list of checks, each of which finds something to say and changes nothing.
 
-    settings -> data folder, collector configuration, prices, policy, addresses, store, Slack, links -> [Finding]
+    settings -> data folder, collector configuration, prices, policy, objectives, addresses, store, ... -> [Finding]
 
 Slack gets no message: what is checked is that its host can be reached.
 """
@@ -26,6 +26,7 @@ from paramedic_cli.settings import environment_of, settings_of, wanted_addresses
 from paramedic_collector.prices import VARIABLE
 from paramedic_detector.policy import Policy
 from paramedic_detector.settings import Settings
+from paramedic_detector.slo.openslo import SloError, read
 from paramedic_detector.store.database import connect
 
 REACH_S = 3.0
@@ -66,6 +67,7 @@ def checkup(env: Mapping[str, str], config: Path | None, otel_config: Path | Non
         lambda: collector(otel_config, environment_of(settings, env)),
         lambda: prices(env),
         lambda: policy(settings),
+        lambda: objectives(settings),
         lambda: addresses(settings, env, running=running),
         lambda: store(settings),
         lambda: slack(settings),
@@ -122,6 +124,22 @@ def policy(settings: Settings) -> Iterator[Finding]:
     except (ValueError, OSError) as error:
         for sentence in str(error).split("\n"):
             yield wrong("policy", sentence)
+
+
+def objectives(settings: Settings) -> Iterator[Finding]:
+    if settings.slo is None:
+        yield ok("objectives", "no folder is named; each service that users reach gets 99 % useful answers")
+        return
+    try:
+        found = read(settings.slo)
+    except SloError as error:
+        for sentence in error.mistakes:
+            yield wrong("objectives", sentence)
+        return
+    if found:
+        yield ok("objectives", f"{len(found)} in {settings.slo}: understood")
+    else:
+        yield warning("objectives", f"{settings.slo} has no SLO in it; put OpenSLO v1 files (*.yaml) there")
 
 
 def addresses(settings: Settings, env: Mapping[str, str], *, running: bool) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -255,8 +256,14 @@ def platform_settings(places: Places, folder: Path, sink_port: int) -> dict[str,
     return {
         **places.env,
         "PARAMEDIC_DATA_DIR": str(folder / "data"),
+        "PARAMEDIC_SLO": str(slo_folder()),
         "PARAMEDIC_SLACK_WEBHOOK_URL": f"http://127.0.0.1:{sink_port}/services/T0DEMO/B0DEMO/demo",
     }
+
+
+def slo_folder() -> Path:
+    """What the demo's users are promised."""
+    return Path(str(files("paramedic_demo") / "slo"))
 
 
 def bot_settings(addresses: Addresses) -> dict[str, str]:

@@ -29,7 +29,7 @@ from paramedic_detector.engine.engine import Engine
 from paramedic_detector.engine.parts import Judges, KeepsTraces, Parts, Recorder, Timing, keeps_none
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.incidents.grouping import Grouper
-from paramedic_detector.main_start import StartError, checkpoints, listen, master_key
+from paramedic_detector.main_start import StartError, checkpoints, listen, master_key, objectives
 from paramedic_detector.notify.channels import Channel, SlackWebhook
 from paramedic_detector.notify.outbox import Outbox
 from paramedic_detector.policy import Policy
@@ -79,13 +79,14 @@ class Detector:
         self.store = Store(connect(settings.store_url))
         self._start_store()
         table, scorer = checkpoints(self.store, clock())
+        burning = objectives(settings.slo, self.store)
         self.hub = CommandHub(self.master, clock)
         channels: list[Channel] = [SlackWebhook(settings.slack_webhook_url)] if settings.slack_webhook_url else []
         self.outbox = Outbox(self.store, channels, clock=clock, rng=random.random)
         vitals = self._vitals = Vitals(table or SeriesTable())
         parts = Parts(
             vitals=vitals,
-            judges=Judges(scorer or Scorer(), *judges, verdict),
+            judges=Judges(scorer or Scorer(), *judges, verdict, burning),
             store=self.store,
             hub=self.hub,
             recorder=recorder,
@@ -97,7 +98,7 @@ class Detector:
         )
         self.engine = Engine(parts, clock)
         desk = Desk(self.store, self.hub, clock, timing.settle_s)
-        backend = Backend(self.store, vitals, self.hub, desk, clock, self.engine.health, timing.tick_s)
+        backend = Backend(self.store, vitals, self.hub, desk, clock, self.engine.health, burning, timing.tick_s)
         self.app = create_app(backend, self.master)
         self._schedule = Schedule(self.engine, self.outbox, self.store, clock)
         self._threads: list[threading.Thread] = []

@@ -10,6 +10,8 @@ from paramedic.contract.keys import new_master
 from paramedic_detector.scores.scorer import Scorer
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.settings import Address
+from paramedic_detector.slo.judge import Objectives
+from paramedic_detector.slo.openslo import SloError, read
 from paramedic_detector.store import records
 from paramedic_detector.store.store import Store
 
@@ -63,6 +65,26 @@ def listen(address: Address) -> socket.socket:
             ) from None
         raise StartError(f"api {address}: cannot listen there ({error.strerror or error}); {cure}") from None
     return listening
+
+
+def objectives(folder: Path | None, store: Store) -> Objectives:
+    """The objectives of a folder, and what they counted before this start: a month does not begin anew.
+
+    Raises:
+        StartError: The files have mistakes.
+    """
+    try:
+        found = Objectives(read(folder) if folder else ())
+    except SloError as error:
+        raise StartError(str(error)) from error
+    with store.reading() as session:
+        kept = records.checkpoints(session).get("objectives")
+    try:
+        if kept:
+            found.restore(kept[1])
+    except ValueError as error:
+        log.warning("what objectives counted cannot be used (%s); their budgets begin anew", error)
+    return found
 
 
 def checkpoints(store: Store, now: float) -> tuple[SeriesTable | None, Scorer | None]:

@@ -63,6 +63,7 @@ class Settings:
     otlp_grpc: Address = Address("localhost", 4317)
     otlp_http: Address = Address("localhost", 4318)
     policy: Path | None = None  # None for the one in the package
+    slo: Path | None = None  # folder of OpenSLO files; without one every service that users reach gets an objective
 
     @property
     def store_url(self) -> str:
@@ -141,6 +142,13 @@ def _existing_file(text: str) -> Path:
     return path
 
 
+def _existing_folder(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        raise ValueError(f"names a folder that does not exist: {text!r}")
+    return path
+
+
 def _folder(text: str) -> Path:
     path = Path(text).expanduser().absolute()
     if path.exists() and not path.is_dir():
@@ -158,6 +166,7 @@ READERS: dict[str, Callable[[str], Any]] = {
     "otlp_grpc": _address,
     "otlp_http": _address,
     "policy": _existing_file,
+    "slo": _existing_folder,
 }
 
 

@@ -31,6 +31,7 @@ PublicUrl = Annotated[
 ]
 Store = Annotated[str | None, typer.Option("--store", metavar="URL", help="SQLAlchemy URL; SQLite in the data folder.")]
 Policy = Annotated[Path | None, typer.Option("--policy", metavar="FILE", help="policy.yaml; the built-in one without.")]
+Slo = Annotated[Path | None, typer.Option("--slo", metavar="FOLDER", help="OpenSLO files; usual objectives without.")]
 NoDashboard = Annotated[bool, typer.Option("--no-dashboard", help="Leave the dashboard out.")]
 
 
@@ -43,6 +44,7 @@ def up(
     public_url: PublicUrl = None,
     store: Store = None,
     policy: Policy = None,
+    slo: Slo = None,
     config: Config = None,
     otel_config: OtelConfig = None,
     no_dashboard: NoDashboard = False,
@@ -66,6 +68,7 @@ def up(
         "public_url": public_url,
         "store": store,
         "policy": policy,
+        "slo": slo,
     }
     env = environment()
     settings, console = settings_of(flags, env, config), console_for(json_to)

@@ -23,6 +23,7 @@ from paramedic_detector.commands import CommandHub
 from paramedic_detector.desk import Desk, Unknown
 from paramedic_detector.engine.engine import Health
 from paramedic_detector.evidence import Vitals
+from paramedic_detector.slo.judge import Objectives
 from paramedic_detector.store import actions as stored
 from paramedic_detector.store import incidents, outbox, records
 from paramedic_detector.store.store import Store
@@ -44,6 +45,7 @@ class Backend:
     desk: Desk
     clock: Callable[[], float]
     health: Callable[[], Health]
+    objectives: Objectives = field(default_factory=Objectives)
     tick_s: float = 0.5
     _panels: dict[int, tuple[float, list[Panel]]] = field(default_factory=dict)
 

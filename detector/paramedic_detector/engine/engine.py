@@ -1,6 +1,6 @@
 """The engine: windows in, one round through the stages every half second, commands and messages out.
 
-    bus -> merge -> score -> rules -> group -> diagnose -> decide -> act -> verify -> close -> tell
+    bus -> merge -> score -> burn -> rules -> group -> diagnose -> decide -> act -> verify -> close -> tell
 
 `pipeline` builds the list and is the place to read it. Whatever must survive is in the store before anything
 leaves the process; what a stage could not do now, because the store is locked or a person was faster, the next
@@ -22,13 +22,13 @@ from paramedic_detector.engine.parts import Parts, Stage, Tick
 from paramedic_detector.engine.tell import Describe, PutAway, Tell
 from paramedic_detector.engine.treat import Act, Decide, renewal_is_due
 from paramedic_detector.engine.verify import Close, Verify
-from paramedic_detector.engine.watch import CountRules, Merge, Score, still_open
+from paramedic_detector.engine.watch import Burn, CountRules, Merge, Score, still_open
 from paramedic_detector.store import incidents, records
 from paramedic_detector.store.store import StoreDown
 
 log = logging.getLogger("paramedic.engine")
 STORE_PAUSE_S = 1.0  # after a failure of the store, before it is asked again
-STORE_FREE = frozenset({"merge", "score"})  # stages that need no store
+STORE_FREE = frozenset({"merge", "score", "burn"})  # stages that need no store
 
 
 def pipeline(parts: Parts) -> list[Stage]:
@@ -36,6 +36,7 @@ def pipeline(parts: Parts) -> list[Stage]:
     return [
         Merge(parts),
         Score(parts),
+        Burn(parts),
         CountRules(parts),
         Group(parts),
         Diagnose(parts),
@@ -123,7 +124,12 @@ class Engine:
             StoreDown: Not now; the next one does it.
         """
         with self.parts.vitals.hands_on() as table:
-            blobs = {"table": table.checkpoint(), "scorer": self.parts.judges.scorer.checkpoint()}
+            judges = self.parts.judges
+            blobs = {
+                "table": table.checkpoint(),
+                "scorer": judges.scorer.checkpoint(),
+                "objectives": judges.objectives.checkpoint(),
+            }
         with self.parts.store.writing(shown=False) as session:
             for name, data in blobs.items():
                 records.save_checkpoint(session, name, data, self._clock())

@@ -16,6 +16,7 @@ from paramedic_detector.incidents.grouping import Change, OpenIncident
 from paramedic_detector.incidents.pause import Pauses
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.series.table import SeriesTable
+from paramedic_detector.slo.judge import Objectives
 from paramedic_detector.store.incidents import Case
 from paramedic_detector.store.store import Store
 from paramedic_detector.values import ActionSpec, Alert, Decision, Diagnosis, Verdict
@@ -47,6 +48,12 @@ class Diagnoses(Protocol):
     def diagnose(
         self, alerts: Sequence[Alert], table: SeriesTable, topology: Topology, now: float, onset: float
     ) -> Diagnosis: ...
+
+
+class Burns(Protocol):
+    def evaluate(self, table: SeriesTable, topology: Topology, now: float) -> list[Alert]: ...
+
+    def checkpoint(self) -> bytes: ...
 
 
 class Policies(Protocol):
@@ -94,6 +101,7 @@ class Judges:
     diagnoser: Diagnoses
     policy: Policies
     verdict: Verifies
+    objectives: Burns = field(default_factory=Objectives)
 
 
 @dataclass(frozen=True, slots=True)

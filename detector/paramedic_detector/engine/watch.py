@@ -11,7 +11,6 @@ from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.store import records
 from paramedic_detector.store.incidents import Case
 
-
 TOPOLOGY_S: Final = 5.0  # how old the state of edges may be while nothing is open
 
 
@@ -70,6 +69,22 @@ class Score:
         treated = {a.service for case in tick.cases for a in case.actions if in_force(a)}
         edges = (key for key in self._parts.vitals.table.keys if key.family == "edge") if treated else ()
         return frozenset(hurt | {key for key in edges if key.part("caller") in treated})
+
+
+class Burn:
+    """Objectives whose error budget burns now are alerts like any other."""
+
+    name = "burn"
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, tick: Tick) -> Tick:
+        if self._parts.vitals.catching_up(tick.now):
+            return tick
+        with self._parts.vitals.hands_on() as table:
+            burning = self._parts.judges.objectives.evaluate(table, self._parts.topology, tick.now)
+        return replace(tick, alerts=(*tick.alerts, *burning)) if burning else tick
 
 
 class CountRules:

@@ -9,7 +9,7 @@ healed; the page of the objective still shows the rule as broken.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from paramedic_detector.slo.ledger import STEPS, Ledger
 from paramedic_detector.slo.objectives import Counted, Measure, Objective, count
 from paramedic_detector.values import Alert, Signal
 
+State = Literal["met", "burning", "exhausted", "no_data"]
 SETTLE_S: Final = 10  # windows may still come for so long; then a second is written into the ledger
 NOW_S: Final = 15.0  # an alert needs burning this young
 CALM_S: Final = 10.0  # between two looks at an objective that nothing burns
@@ -38,7 +39,7 @@ class Standing:
     burns: tuple[Burn, ...]
     broken: tuple[Burn, ...]  # rules that are broken, the most urgent first
     budget: Budget
-    state: str  # "no_data", "met", "burning" or "exhausted"
+    state: State
 
 
 class Objectives:
@@ -202,7 +203,7 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes"
 
 
-def _state(broken: Sequence[Burn], budget: Budget) -> str:
+def _state(broken: Sequence[Burn], budget: Budget) -> State:
     if budget.achieved is None:
         return "no_data"
     if broken:
