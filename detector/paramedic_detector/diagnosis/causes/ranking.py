@@ -112,7 +112,7 @@ class Causes:
         if place not in self._calm:
             quiet = Quiet.before(table, onset, length_s, past)
             view = View(self._index(table), table, quiet, None)
-            noise = [noise_of(module(view), module.least) for module in self.modules]
+            noise = [noise_of(module(view) if quiet.pieces else None, module.least) for module in self.modules]
             while len(self._calm) >= KEPT:
                 self._calm.pop(next(iter(self._calm)))
             self._calm[place] = (quiet, noise)
