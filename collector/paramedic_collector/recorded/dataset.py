@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from paramedic_collector.recorded.columns import Columns
 from paramedic_collector.recorded.faults import RecordedFault, read_faults
+from paramedic_collector.recorded.logs import Logs, read_logs
 from paramedic_collector.recorded.metrics import Metrics, read_metrics
 from paramedic_collector.recorded.mistakes import RecordedMistakes
 from paramedic_collector.recorded.spans import Spans, read_spans
@@ -42,6 +43,7 @@ class Recorded:
     faults: tuple[RecordedFault, ...]
     spans: Spans | None
     metrics: Metrics | None
+    logs: Logs | None
     alerts: pa.Table | None  # as it was recorded
     updates: pa.Table | None  # as it was recorded
     graph: Mapping[str, Any] | None
@@ -52,10 +54,6 @@ class Recorded:
             raise ValueError(f"a recorded set has {', '.join(KINDS)}, not {kind!r}")
         found = getattr(self, kind)
         return found is not None and len(found) > 0
-
-    @property
-    def logs(self) -> None:
-        return None
 
     @property
     def seconds(self) -> Ints:
@@ -77,13 +75,13 @@ class Recorded:
 
         Yields:
             Batches whose `watermark` is the moment at which they are given: everything that ended before it is in
-            them or in earlier ones. Self-times and gaps come a second after the counts of their second. Seconds
-            without data give batches without tables; a gap of more than `stepping.GAP_S` ends with one long step.
+            them or in earlier ones. Self-times and gaps come a second after the counts of their second, flows five.
+            Seconds without data give batches without tables; `stepping.GAP_S` of them end with one long step.
 
         Raises:
             ValueError: `every_s` is less than 1.
         """
-        return Stepping(self.spans, self.metrics, every_s).batches(start, end)
+        return Stepping(self.spans, self.metrics, self.logs, every_s).batches(start, end)
 
 
 def read(folder: Path) -> Recorded:
@@ -101,6 +99,7 @@ def read(folder: Path) -> Recorded:
         read_faults(path, mistakes),
         _all(folder, "spans", read_spans, mistakes),
         _all(folder, "metrics", read_metrics, mistakes),
+        _all(folder, "logs", read_logs, mistakes),
         _one(folder, "alerts", ("case", "component"), mistakes),
         _one(folder, "updates", ("case", "ts", "text"), mistakes),
         _graph(folder / "graph.json", mistakes),

@@ -24,6 +24,17 @@ def trace_ids(column: pa.ChunkedArray) -> U64s:
     return _integers(column, 0) if _is_whole(column) else _of_texts(_texts(column), _is_hex(_texts(column)))
 
 
+def given_ids(column: pa.ChunkedArray) -> tuple[U64s, NDArray[np.bool_]]:
+    """(n, 2) halves of ids that need not be there, and whether each one is; 0 and "" are none."""
+    if _is_whole(column):
+        ids = _integers(column, 0)
+        return ids, ids[:, 1].view(np.int64) > 0
+    texts = _texts(column)
+    none = _is_one_of(texts, _NOTHING)
+    plain = pc.if_else(pa.array(none), "0", texts)
+    return _of_texts(plain, _is_hex(plain)), ~none
+
+
 def span_ids(span: pa.ChunkedArray, parent: pa.ChunkedArray | None) -> tuple[U64s, U64s]:
     """The ids of spans and of their parents, 0 for none."""
     if parent is None:

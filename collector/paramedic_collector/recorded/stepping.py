@@ -1,6 +1,6 @@
 """Virtual time: what of a recorded set a live collector would have given out, and when.
 
-    second s ends --1 s--> counts, metrics --join waits 1 s more--> self-times, gaps
+    second s begins --1 s--> counts, metrics, logs --1 s more--> self-times, gaps --4 s more--> flows
 
 Many seconds are folded at once, each span with the moment at which it was known, so that nothing is joined which
 live would have come too late; then the rows are cut into batches of `every_s` by the moment at which they are given.
@@ -8,6 +8,7 @@ live would have come too late; then the rows are cut into batches of `every_s` b
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -15,9 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from paramedic_collector.facts import COLUMNS, Facts, facts_of, set_callee
+from paramedic_collector.flows import WAIT_S, Flows, Said
 from paramedic_collector.fold import fold_family, fold_spans
 from paramedic_collector.join import Join
+from paramedic_collector.logs import fold_told
 from paramedic_collector.parts import Part, whole
+from paramedic_collector.recorded.logs import Logs
 from paramedic_collector.recorded.metrics import Metrics
 from paramedic_collector.recorded.spans import LATE_S, Spans
 from paramedic_collector.sketch import Ints
@@ -30,7 +34,7 @@ _TOGETHER_S: Final = 60  # folded at once
 _TOGETHER_SPANS: Final = 200_000
 _LIMIT: Final = 1_000_000  # series a family
 _JOIN_BYTES: Final = 1 << 30
-TAIL_S: Final = LATE_S  # after the last span the join still has something to say
+TAIL_S: Final = int(WAIT_S)  # after the last item the join and the flows still have something to say
 
 
 class Stepping:
@@ -43,16 +47,23 @@ class Stepping:
         ValueError: `every_s` is less than 1.
     """
 
-    def __init__(self, spans: Spans | None, metrics: Metrics | None, every_s: int) -> None:
+    def __init__(self, spans: Spans | None, metrics: Metrics | None, logs: Logs | None, every_s: int) -> None:
         if every_s < 1:
             raise ValueError(f"every_s must be at least 1 second, got {every_s!r}")
-        self._spans, self._metrics, self._every_s = spans, metrics, every_s
+        self._spans, self._metrics, self._logs, self._every_s = spans, metrics, logs, every_s
         self._tables = Tables(limit=_LIMIT, keep_s=np.inf, clock=float)
         self._join = Join(self._tables, wait_s=float(LATE_S), limit_bytes=_JOIN_BYTES)
-        nothing = np.empty(0, np.int64)  # when everything is known: of spans, of points
-        self._known = [nothing if spans is None else spans.known_at, nothing if metrics is None else metrics.ts + 1]
+        self._flows = Flows(self._tables, limit_bytes=_JOIN_BYTES)
+        nothing = np.empty(0, np.int64)
+        self._known = [  # when everything is known: of spans, of points, of lines
+            nothing if spans is None else spans.known_at,
+            nothing if metrics is None else metrics.ts + 1,
+            nothing if logs is None else logs.known_at,
+        ]
         self._services = nothing if spans is None else self._tables.names.intern(spans.services)
         self._series = np.empty(0, np.int64) if metrics is None else metrics.series(self._tables)
+        self._lines = (nothing, nothing, nothing) if logs is None else logs.numbers(self._tables)
+        self._joined: list[Part] = []
         self._sequence, self._last = 0, 0
 
     def batches(self, start: float | None, end: float | None) -> Iterator[WindowBatch]:
@@ -89,15 +100,19 @@ class Stepping:
     def _step(self, at: int, steps: int) -> Iterator[WindowBatch]:
         """The batches of some steps from `at` on."""
         until = at + steps * self._every_s
-        counted, joined = self._fold(at, until)
+        parts = {  # by the seconds after which they are given
+            1: [*self._count(at, until), *self._points(at, until), *self._records(at, until)],
+            1 + LATE_S: self._joined,
+            1 + int(self._flows.wait_s): self._flows.close(float(until)),
+        }
         if steps == 1:
-            yield self._batch(until, _tables([*counted, *joined], self._tables))
+            yield self._batch(until, _tables(chain.from_iterable(parts.values()), self._tables))
             return
         moments = at + self._every_s * np.arange(1, steps + 1)
-        slices = [*self._cut(counted, 1, at, moments), *self._cut(joined, 1 + LATE_S, at, moments)]
         given: list[dict[str, list[pa.RecordBatch]]] = [defaultdict(list) for _ in moments]
-        for step, family, rows in slices:
-            given[step][family].append(rows)
+        for after_s, some in parts.items():
+            for step, family, rows in self._cut(some, after_s, at, moments):
+                given[step][family].append(rows)
         for moment, tables in zip(moments.tolist(), given, strict=True):
             yield self._batch(moment, {family: pa.concat_batches(rows) for family, rows in tables.items()})
 
@@ -115,21 +130,39 @@ class Stepping:
         self._sequence += 1
         return WindowBatch(COLLECTOR, self._sequence, moment, tables)
 
-    def _fold(self, at: int, until: int) -> tuple[list[Part], list[Part]]:
-        """What is known from one moment to another, and what the join adds to it."""
-        counted, joined = [], []
+    def _count(self, at: int, until: int) -> list[Part]:
+        """The windows of spans; what the join finds is put into `_joined`."""
+        counted, self._joined = [], []
         for a, b, now in self._shares(at, until):
-            counted += self._count(a, b)
-            joined += self._join.close(now)
-        if self._metrics is not None:
-            a, b = np.searchsorted(self._known[1], [at, min(until, self._last)], "right").tolist()
-            counted.append(self._metrics.part(a, b, self._series))
-        return counted, joined
+            counted += self._spans_from(a, b)
+            self._joined += self._join.close(now)
+        return counted
+
+    def _points(self, at: int, until: int) -> list[Part]:
+        a, b = self._between(1, at, until)
+        return [] if self._metrics is None else [self._metrics.part(a, b, self._series)]
+
+    def _records(self, at: int, until: int) -> list[Part]:
+        """The windows of log lines, which from now on wait for what follows them."""
+        a, b = self._between(2, at, until)
+        if self._logs is None or a == b:
+            return []
+        told = self._logs.told(a, b, self._lines)
+        said = told.said()
+        for first, end, now in _seconds(self._known[2][a:b]):
+            part = (getattr(said, name)[first:end] for name in ("span", "ns", "service", "template"))
+            self._flows.add(Said(*part), now)
+        return [fold_told(told, self._tables)]
+
+    def _between(self, which: int, at: int, until: int) -> tuple[int, int]:
+        """From and to which item something is known after `at` and until `until`."""
+        a, b = np.searchsorted(self._known[which], [at, min(until, self._last)], "right").tolist()
+        return a, b
 
     def _shares(self, at: int, until: int) -> Iterator[tuple[int, int, float]]:
         """From and to which span, and until when, so that few enough are folded at once."""
         known = self._known[0]
-        a, last = np.searchsorted(known, [at, min(until, self._last)], "right").tolist()
+        a, last = self._between(0, at, until)
         while last - a > _TOGETHER_SPANS:
             second = int(known[a + _TOGETHER_SPANS])
             b = int(np.searchsorted(known, second, "left"))
@@ -138,7 +171,7 @@ class Stepping:
             a = b
         yield a, last, float(until)
 
-    def _count(self, a: int, b: int) -> list[Part]:
+    def _spans_from(self, a: int, b: int) -> list[Part]:
         """The windows of spans a to b, which from now on wait for their trace."""
         spans = self._spans
         if spans is None or a == b:
@@ -146,10 +179,8 @@ class Stepping:
         facts = facts_of(spans.rows(a, b), self._tables)
         found = fold_spans(facts, self._tables) + self._hops(facts, spans.hop_from[a:b])
         if spans.is_tree:
-            known = spans.known_at[a:b]
-            begins = np.flatnonzero(np.diff(known, prepend=known[0] - 1)).tolist()
-            for first, end in zip(begins, [*begins[1:], b - a], strict=True):
-                self._join.add(_slice(facts, first, end), float(known[first]))
+            for first, end, now in _seconds(spans.known_at[a:b]):
+                self._join.add(_slice(facts, first, end), now)
         return found
 
     def _hops(self, facts: Facts, hop_from: NDArray[np.int32]) -> list[Part]:
@@ -161,6 +192,13 @@ class Stepping:
         peer, calls["service"] = calls["service"].copy(), self._services[hop_from[which]]
         set_callee(calls, peer, self._tables)
         return [fold_family(family, calls, self._tables) for family in ("edge", "callee")]
+
+
+def _seconds(known_at: Ints) -> Iterator[tuple[int, int, float]]:
+    """From and to where items are known in the same second, and which; there is at least one item."""
+    begins = np.flatnonzero(np.diff(known_at, prepend=known_at[0] - 1)).tolist()
+    for first, end in zip(begins, [*begins[1:], len(known_at)], strict=True):
+        yield first, end, float(known_at[first])
 
 
 def _slice(facts: Facts, *which: Any) -> Facts:
