@@ -1,4 +1,4 @@
-"""What people do with incidents and actions: acknowledge, resolve, approve, reject, revert, stop.
+"""What people do with incidents and actions: acknowledge, resolve, merge, split, approve, reject, revert, stop.
 
 Each write names the version that its author saw and is refused with `Conflict` when somebody was faster; each
 stands in the timeline and in the audit. The engine carries out what was decided here in its next round.
@@ -11,8 +11,9 @@ from sqlmodel import Session
 
 from paramedic_detector import actions as life
 from paramedic_detector import words
-from paramedic_detector.api.schemas import Write
+from paramedic_detector.api.schemas import Merge, Split, Write
 from paramedic_detector.commands import CommandHub
+from paramedic_detector.engine.group import merge, split
 from paramedic_detector.engine.tell import worded
 from paramedic_detector.engine.treat import drop
 from paramedic_detector.engine.verify import resolve
@@ -69,6 +70,42 @@ class Desk:
         for action in case.actions:
             self.hub.clear(action.command_id, f"{write.by} resolved the incident")
         return number
+
+    def merge(self, number: int, into: int, write: Merge) -> int:
+        """Put an incident into another one; what is in force for it is taken back."""
+        with self.store.writing() as session:
+            row, home = self._incident(session, number, write), session.get(IncidentRow, into)
+            if home is None:
+                raise Unknown(f"there is no incident INC-{into}")
+            if number == into:
+                raise Conflict(f"{row.id} cannot be merged into itself")
+            for one in (row, home):
+                if one.state == IncidentState.RESOLVED:
+                    raise Conflict(f"{one.id} is resolved already: {self._who(one)}")
+            case = self._case(session, number)
+            for action in case.actions:
+                if life.in_force(action) or life.undecided(action):
+                    drop(action, now=self.clock(), by=write.by, why=f"{row.id} was merged into {home.id}")
+            merge(session, number, into, now=self.clock(), by=write.by)
+            records.audit(session, at=self.clock(), by=write.by, what=f"merged into {home.id}", subject=row.id)
+            self._reword(session, number)
+            self._reword(session, into)
+        for action in case.actions:
+            self.hub.clear(action.command_id, f"{write.by} merged the incident")
+        return into
+
+    def split(self, number: int, write: Split) -> int:
+        """Give some series of an incident one of their own; gives its number."""
+        with self.store.writing() as session:
+            row = self._incident(session, number, write)
+            if row.state == IncidentState.RESOLVED:
+                raise Conflict(f"{row.id} is resolved already: {self._who(row)}")
+            fresh = split(session, number, frozenset(write.series), now=self.clock(), by=write.by)
+            if fresh is None:
+                raise Conflict(f"name some, and not all, of the series of {row.id}; its page lists them")
+            records.audit(session, at=self.clock(), by=write.by, what=f"split {fresh.id} off", subject=row.id)
+            self._reword(session, number)
+            return incidents.number_of(fresh)
 
     def approve(self, number: int, write: Write) -> int:
         """Let a proposed action be sent."""
@@ -128,7 +165,7 @@ class Desk:
         if not on:
             self.hub.stop(False)
 
-    def _incident(self, session: Session, number: int, write: Write) -> IncidentRow:
+    def _incident(self, session: Session, number: int, write: Write | Merge | Split) -> IncidentRow:
         row = session.get(IncidentRow, number)
         if row is None:
             raise Unknown(f"there is no incident INC-{number}")

@@ -10,6 +10,7 @@ from paramedic_detector.api.schemas import (
     AckOut,
     ActionOut,
     AlertOut,
+    ChangeNote,
     Evidence,
     Impact,
     IncidentDetail,
@@ -123,6 +124,8 @@ def detail(case: Case, events: Sequence[EventRow], panels: Sequence[Panel]) -> I
         evidence=evidence(case, panels),
         traces=[TraceOut.model_validate(trace) for trace in row.traces],
         similar=[],
+        changes=[ChangeNote.model_validate(one | {"at": moment(one["at"])}) for one in row.changes],
+        merged_into=f"INC-{row.merged_into}" if row.merged_into is not None else "",
     )
 
 

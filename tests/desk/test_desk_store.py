@@ -113,6 +113,7 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path):
         assert {row.name: row.at for row in session.exec(select(CheckpointRow)).all()} == {
             "table": room.clock.now,
             "scorer": room.clock.now,
+            "objectives": room.clock.now,
         }
 
 

@@ -58,6 +58,11 @@ def operator_token(master: str) -> str:
     return f"pmo.{_mac(master.encode(), 'operator')}"
 
 
+def ingest_token(master: str) -> str:
+    """For systems that send alerts and changes in: scope ingest alone; `paramedic token --ingest` prints it."""
+    return f"pmi.{_mac(master.encode(), 'ingest')}"
+
+
 def key_id(key: bytes) -> str:
     """Names a command key without revealing it."""
     return hashlib.sha256(key).hexdigest()[:8]

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from paramedic_detector.api import actions, commands, incidents, problems, slos, system
+from paramedic_detector.api import actions, alerts, commands, incidents, problems, slos, system
 from paramedic_detector.api.auth import Doorkeeper
 from paramedic_detector.api.backend import Backend
 from paramedic_detector.api.schemas import Problem
@@ -32,5 +32,6 @@ def create_app(backend: Backend, master: str) -> FastAPI:
     app.include_router(incidents.router(backend, door))
     app.include_router(actions.router(backend, door))
     app.include_router(slos.router(backend, door))
+    app.include_router(alerts.router(backend, door))
     app.include_router(commands.router(backend.hub, door))
     return app

@@ -1,6 +1,7 @@
 """Who may do what: the operator's token reads and operates, a bot's token listens to its own commands.
 
-    Authorization: Bearer pmo.…          scopes read, operate
+    Authorization: Bearer pmo.…          scopes read, operate, ingest
+    Authorization: Bearer pmi.…          scope ingest: what other systems send in
     Authorization: Bearer pmb.SERVICE.…  scope command, for that service alone
 
 All checks take the same time whether the first or the last character is wrong.
@@ -13,7 +14,7 @@ from enum import StrEnum
 
 from fastapi import HTTPException, Request
 
-from paramedic.contract.keys import PREFIX, bearer, operator_token, service_secret
+from paramedic.contract.keys import PREFIX, bearer, ingest_token, operator_token, service_secret
 
 WHERE = "send `Authorization: Bearer TOKEN`"
 
@@ -21,6 +22,7 @@ WHERE = "send `Authorization: Bearer TOKEN`"
 class Scope(StrEnum):
     READ = "read"
     OPERATE = "operate"
+    INGEST = "ingest"
     COMMAND = "command"
 
 
@@ -37,12 +39,14 @@ class Doorkeeper:
 
     def __init__(self, master: str) -> None:
         self._master = master
-        self._operator = operator_token(master)
+        self._operator, self._sender = operator_token(master), ingest_token(master)
 
     def caller(self, token: str) -> Caller | None:
         """Who shows this token; None when nobody of ours."""
         if hmac.compare_digest(token.encode(), self._operator.encode()):
-            return Caller(frozenset({Scope.READ, Scope.OPERATE}))
+            return Caller(frozenset({Scope.READ, Scope.OPERATE, Scope.INGEST}))
+        if hmac.compare_digest(token.encode(), self._sender.encode()):
+            return Caller(frozenset({Scope.INGEST}))
         parts = token.split(".")
         if len(parts) < 3 or parts[0] != PREFIX:
             return None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from paramedic_detector.api.auth import Doorkeeper, Scope
 from paramedic_detector.api.backend import Backend
 from paramedic_detector.api.pages import Cursor, IncidentPage, Limit, cursor_of, number_at, number_in
-from paramedic_detector.api.schemas import IncidentDetail, IncidentSummary, Write
+from paramedic_detector.api.schemas import IncidentDetail, IncidentSummary, Merge, Split, Write
 from paramedic_detector.values import IncidentState
 
 STATES = frozenset(state.value for state in IncidentState)
@@ -46,5 +46,16 @@ def router(backend: Backend, door: Doorkeeper) -> APIRouter:
     def resolve(incident_id: str, write: Write) -> IncidentSummary:
         """Close it by hand; what is in force for it is taken back."""
         return backend.incident(backend.desk.resolve(number_in(incident_id, "INC-"), write))
+
+    @routes.post("/{incident_id}/merge", dependencies=operate)
+    def merge(incident_id: str, write: Merge) -> IncidentSummary:
+        """Put it into another incident, since both have one cause; gives that other one."""
+        into = number_in(write.into, "INC-")
+        return backend.incident(backend.desk.merge(number_in(incident_id, "INC-"), into, write))
+
+    @routes.post("/{incident_id}/split", dependencies=operate)
+    def split(incident_id: str, write: Split) -> IncidentSummary:
+        """Make an incident of its own of some of its series, since they have another cause; gives the new one."""
+        return backend.incident(backend.desk.split(number_in(incident_id, "INC-"), write))
 
     return routes

@@ -156,6 +156,17 @@ class SimilarOut(BaseModel):
     ended_by: str
 
 
+class ChangeNote(BaseModel):
+    """Something that was changed on purpose before an incident, at a service that it concerns."""
+
+    at: datetime
+    kind: str
+    service: str
+    version: str
+    text: str
+    by: str
+
+
 class IncidentDetail(IncidentSummary):
     suspects: list[SuspectOut]
     alert_list: list[AlertOut]
@@ -164,6 +175,8 @@ class IncidentDetail(IncidentSummary):
     evidence: Evidence
     traces: list[TraceOut]
     similar: list[SimilarOut]
+    changes: list[ChangeNote] = []
+    merged_into: str = Field(default="", description="the incident that took this one in")
 
 
 class Noise(BaseModel):
@@ -193,6 +206,22 @@ class Overview(BaseModel):
     in_force: list[ActionOut]
     noise: Noise
     success_line: Line = Field(description="entry success of the last 15 minutes, at most 400 points")
+
+
+class Merge(BaseModel):
+    """A write that puts one incident into another."""
+
+    version: int
+    by: str = Field(min_length=1, max_length=100)
+    into: str = Field(examples=["INC-12"])
+
+
+class Split(BaseModel):
+    """A write that makes an incident of its own of some alerts of another."""
+
+    version: int
+    by: str = Field(min_length=1, max_length=100)
+    series: list[str] = Field(min_length=1, max_length=1000, description="as in `alert_list`; all their alerts go")
 
 
 class Write(BaseModel):

@@ -1,6 +1,6 @@
 """The engine: windows in, one round through the stages every half second, commands and messages out.
 
-    bus -> merge -> score -> burn -> rules -> group -> diagnose -> decide -> act -> verify -> close -> tell
+    bus -> merge -> score -> burn -> rules -> hear -> group -> diagnose -> decide -> act -> verify -> close -> tell
 
 `pipeline` builds the list and is the place to read it. Whatever must survive is in the store before anything
 leaves the process; what a stage could not do now, because the store is locked or a person was faster, the next
@@ -18,6 +18,7 @@ from paramedic_collector.bus import Bus
 from paramedic_collector.windows import WindowBatch
 from paramedic_detector.engine.cases import Diagnose, Exemplars
 from paramedic_detector.engine.group import Group
+from paramedic_detector.engine.hear import Hear
 from paramedic_detector.engine.parts import Parts, Stage, Tick
 from paramedic_detector.engine.tell import Describe, PutAway, Tell
 from paramedic_detector.engine.treat import Act, Decide, renewal_is_due
@@ -38,6 +39,7 @@ def pipeline(parts: Parts) -> list[Stage]:
         Score(parts),
         Burn(parts),
         CountRules(parts),
+        Hear(parts),
         Group(parts),
         Diagnose(parts),
         Decide(parts),

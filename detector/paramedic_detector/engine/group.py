@@ -19,7 +19,7 @@ from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.store import context, incidents, records
 from paramedic_detector.store.incidents import Case, alert_of, number_of
 from paramedic_detector.store.store import Moved
-from paramedic_detector.store.tables import IncidentRow
+from paramedic_detector.store.tables import AlertRow, IncidentRow
 from paramedic_detector.values import Alert, IncidentState
 
 HURT: Final = 2  # severity from which users were hurt
@@ -158,6 +158,30 @@ def merge(session: Session, number: int, into: int, *, now: float, by: str) -> N
     who = "" if by == "paramedic" else f" by {by}"
     _say(session, row, now, kind, f"Merged{who} into {home.id}: one cause.")
     _say(session, home, now, kind, f"{row.id} was merged{who} into this one: one cause.")
+
+
+def split(session: Session, number: int, series: frozenset[str], *, now: float, by: str) -> IncidentRow | None:
+    """Give the alerts of these series an incident of their own; None when that would leave one of the two empty.
+
+    Whoever split it has it: what a person took apart is not merged again.
+    """
+    old = session.get_one(IncidentRow, number)
+    case = incidents.case_of(session, number)
+    alerts = case.alerts if case is not None else ()
+    mine = [row for row in alerts if str(alert_of(row).key) in series]
+    if not mine or len(mine) == len(alerts):
+        return None
+    row = _new_incident(tuple(alert_of(alert) for alert in mine), now)
+    row.last_alert_at, row.owner = max(alert.last_at for alert in mine), by
+    row.changed_by, row.changed_how = by, f"split it off {old.id}"
+    session.add(row)
+    session.flush()
+    for alert in mine:
+        session.get_one(AlertRow, alert.id).incident = number_of(row)
+    incidents.note(old, now=now, by=by, how=f"split {row.id} off it")
+    _say(session, row, now, "person", f"{by} split it off {old.id}: another cause.")
+    _say(session, old, now, "person", f"{by} split {_alerts(len(mine))} off as {row.id}: another cause.")
+    return row
 
 
 def _new_incident(alerts: tuple[Alert, ...], now: float) -> IncidentRow:

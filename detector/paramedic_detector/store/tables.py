@@ -250,6 +250,7 @@ class OutsideAlertRow(Base, table=True):
     name: str
     service: str = ""
     peer: str = ""
+    kind: str = ""
     severity: str = ""  # as it was said
     summary: str = ""
     labels: dict[str, str] = Field(default_factory=dict, sa_column=_json())

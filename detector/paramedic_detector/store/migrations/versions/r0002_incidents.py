@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("service", sa.String(), nullable=False),
         sa.Column("peer", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
         sa.Column("severity", sa.String(), nullable=False),
         sa.Column("summary", sa.String(), nullable=False),
         sa.Column("labels", sa.JSON(none_as_null=True), nullable=False),
