@@ -1,49 +1,54 @@
-"""What is usual for each series: sums, rates and durations of the seconds that looked healthy.
+"""What is usual for each series: how often, how bad, how long, of the calls that looked healthy.
 
-    a second --10 s later, unless its series was suspicious since, or is frozen--> admitted to the baseline
+    a call --waits 10, 30 or 120 s--> admitted, unless its series was suspicious since, or is frozen
 
-Seconds wait before they count, so that the first seconds of a fault, which look only a little odd, are not learned
-as normal before it is recognised. Old seconds fade with a half-life of 15 minutes. A series is warm after some
-admitted seconds and calls; before that its usual is not known, and nothing is said about it.
+Calls wait before they count, so that the first ones of a fault, which look only a little odd, are not learned as
+normal before it is recognised; those of a rare series wait longer, because it takes longer to recognise. Outcomes and
+times are remembered by count (see `histories`), rates by time alone. A series is warm after some admitted seconds
+and calls; before that its usual is not known. A new version of something old is judged by what the old one did.
 """
 
 import json
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
+from paramedic_detector.scores.histories import FELT_SHARE, HALF_LIFE_S, KEPT, Histories
+from paramedic_detector.scores.recent import MINUTE, Recent
 from paramedic_detector.series.packing import pack, unpack
-from paramedic_detector.series.slots import BUCKETS, CELLS, Cell, bucket_of, upper_edge_s
+from paramedic_detector.series.slots import BUCKETS, CELLS, CHANNELS, DURATION, Cell, Slot
 from paramedic_detector.series.table import SeriesTable
 
-QUARANTINE_S: Final = 10  # seconds wait this long before they count
+QUARANTINE_S: Final = 10  # seconds wait this long before they count in rates
+DELAYS_S: Final = (10, 30, 120)  # calls wait so long, by how rare they are
+TO_RECOGNISE: Final = 8.0  # calls that a fault may take to be recognised
 BURN_IN_S: Final = 4  # first seconds of a series: cold caches and connections
 WARM_SECONDS: Final = 10  # admitted seconds
 WARM_CALLS: Final = 20
-HALF_LIFE_S: Final = 900.0
 FADE_EVERY_S: Final = 30
+CATCH_UP_S: Final = 120  # after a pause, no more than so many seconds are learned
 NEW_NORMAL_S: Final = 1800.0  # a series suspicious for this long without an incident has changed for good
-FELT_SHARE: Final = 0.2  # a slow call must add this share of a typical request, or no user would feel it
-REFRESH: Final = 12_000  # series whose thresholds are refreshed in one step
 SILENCE_S: Final = 8  # a series that was silent this long and comes back is cold again
 NEVER: Final = -1.0
 
 Flags = NDArray[np.bool_]
-_ATTEMPTS: Final = [Cell.COUNT, Cell.REFUSED_LOCAL, Cell.REFUSED_COMMAND, Cell.REFUSED_DEADLINE]
+Numbers = NDArray[np.int64]
+ATTEMPTS: Final = [Cell.COUNT, Cell.REFUSED_LOCAL, Cell.REFUSED_COMMAND, Cell.REFUSED_DEADLINE]
+_IS_ATTEMPT: Final = np.isin(np.arange(CELLS), ATTEMPTS)
 
 
 class Baselines:
     """The usual of every series, in arrays that follow the table's numbers."""
 
     def __init__(self) -> None:
-        self.admitted_until: int | None = None  # seconds before this one have been judged
         self.started: int | None = None  # first second with data
+        self.times = Histories()
+        self._until: list[int] | None = None  # for each of DELAYS_S: seconds before this one were judged
         self._looked_until = 0  # seconds before this one were looked at for silence
         self._faded_at = 0
-        self._turn = 0
         self._restored: dict[str, int] | None = None  # series of a checkpoint, until the table is known
         self._allocate(0)
 
@@ -51,110 +56,160 @@ class Baselines:
         self.first = np.full(size, NEVER)  # first second with a call
         self.seconds = np.zeros(size, np.float32)  # admitted, fading
         self.active = np.zeros(size, np.float32)  # of them, with a call
-        self.sums = np.zeros((size, CELLS), np.float32)
-        self.durations = np.zeros((size, BUCKETS), np.float32)
+        self.attempts = np.zeros(size, np.float32)  # in them
+        self.sums = np.zeros((size, CELLS), np.float32)  # of admitted calls, fading by count
+        self.token_squares = np.zeros(size, np.float64)  # sum over seconds of tokens squared a call
+        self.token_seconds = np.zeros(size, np.float32)
+        self.flying = np.zeros(size, np.float32)  # sum over admitted seconds of calls in flight
         self.oldest_high = np.zeros(size, np.float32)  # usual upper end of the age of the oldest call in flight
         self.suspicious_at = np.full(size, NEVER)
         self.suspicious_since = np.full(size, NEVER)
+        self.admitted_to = np.zeros(size)  # calls of the seconds before this one were judged
         self.last_call = np.full(size, NEVER)
         self.resumed_at = np.full(size, NEVER)
-        self.slow_bucket = np.full(size, BUCKETS - 1, np.int16)  # a call in a higher bucket is slow
-        self.usual_slow = np.zeros(size, np.float32)  # such calls in the history
-        self.usual_s = np.full(size, np.nan, np.float32)  # median duration
 
     @property
-    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+    def _arrays(self) -> dict[str, NDArray[Any]]:
         return {name: array for name, array in vars(self).items() if isinstance(array, np.ndarray)}
 
     def follow(self, table: SeriesTable) -> None:
         """Make room for the table's new series; place what a checkpoint brought."""
         old = self._arrays
         if self._restored is not None:
-            names, self._restored = self._restored, None
-            self._allocate(table.size)
-            for number, key in enumerate(table.keys):
-                place = names.get(str(key))
-                for name, array in old.items():
-                    if place is not None:
-                        getattr(self, name)[number] = array[place]
+            self._place(table, old)
             return
         size = len(self.first)
         if table.size > size:
             self._allocate(max(table.size, size + size // 2))
+            self.times.grow(len(self.first))
             for name, array in old.items():
                 getattr(self, name)[:size] = array
+
+    def _place(self, table: SeriesTable, old: dict[str, NDArray[Any]]) -> None:
+        names, self._restored = self._restored or {}, None
+        self._allocate(table.size)
+        moved = np.full(len(names), -1, np.int64)
+        for number, key in enumerate(table.keys):
+            place = names.get(str(key))
+            if place is not None:
+                moved[place] = number
+        here = np.flatnonzero(moved >= 0)
+        for name, array in old.items():
+            getattr(self, name)[moved[here]] = array[here]
+        self.times.place(self._times_of_checkpoint, moved, table.size)
 
     # What is usual
 
     @property
     def warm(self) -> Flags:
         """(size,) whether enough healthy seconds and calls are known to call anything unusual."""
-        attempts = self.sums[:, _ATTEMPTS].sum(axis=1)
-        return np.asarray((self.seconds >= WARM_SECONDS) & (attempts >= WARM_CALLS))
+        return np.asarray((self.seconds >= WARM_SECONDS) & (self.sums[:, ATTEMPTS].sum(axis=1) >= WARM_CALLS))
 
     @property
     def rate(self) -> NDArray[np.float32]:
         """(size,) usual calls a second, made or refused."""
-        return np.asarray(self.sums[:, _ATTEMPTS].sum(axis=1) / np.maximum(self.seconds, 1))
+        return np.asarray(self.attempts / np.maximum(self.seconds, 1))
+
+    def typical_s(self, numbers: Iterable[int]) -> float:
+        """Median duration of the calls of these series together; 0 when nothing is known yet."""
+        return self.times.median_of(np.asarray(list(numbers), np.int64), DURATION)
 
     # Learning
 
-    def learn(self, table: SeriesTable, now: float, frozen: Flags, typical_s: float) -> None:
+    def learn(self, table: SeriesTable, now: float, frozen: Flags, typical_s: float, recent: Recent) -> None:
         """Admit the seconds whose wait is over, let old ones fade, refresh what counts as slow."""
         mark = table.watermark
         if mark is None:
             return
-        until = min(mark, int(now)) - QUARANTINE_S
-        if self.admitted_until is None:
+        seen_until = min(mark, int(now))
+        if self._until is None:
             first = table.slots(mark - table.history_s, now + 1)
-            self.admitted_until = self.started = first[0].ts if first else until
-        self._notice_silence(table, min(mark, int(now)))
-        for second in range(max(self.admitted_until, until - 120), until):
-            self._admit(table, second, now, frozen)
-        self.admitted_until = max(self.admitted_until, until)
+            self.started = first[0].ts if first else seen_until
+            self._until = [self.started] * len(DELAYS_S)
+        self._notice_silence(table, seen_until)
+        fit = np.zeros(len(self.first), bool)
+        fit[: len(frozen)] = ~frozen
+        delays = self._delays(recent, now)
+        details: list[tuple[NDArray[Any], ...]] = []
+        for which, delay_s in enumerate(DELAYS_S):
+            until = seen_until - delay_s
+            for second in range(max(self._until[which], until - CATCH_UP_S), until):
+                found = table.slots(second, second + 1)
+                if not found or found[0].span_s > 1:
+                    continue  # nobody said anything in that second: not a silence of the series
+                may = self._may_learn(second, now, fit)
+                if not which:
+                    self._admit_rates(found[0], may)
+                details.append(self._admit_calls(found[0], may & (delays == which)))
+            self._until[which] = max(self._until[which], until)
         if now - self._faded_at >= FADE_EVERY_S:
             self._fade(now)
-        self._refresh(typical_s)
+        idx, code, amount = (np.concatenate(one) for one in zip(*details, strict=True)) if details else _NOTHING
+        self.times.add(idx, code, amount, now, FELT_SHARE * typical_s)
 
-    def suspect(self, numbers: NDArray[np.int64], now: float) -> None:
+    def suspect(self, numbers: Numbers, now: float) -> None:
         """Quarantine these series: nothing they did lately counts as usual."""
-        fresh = now - self.suspicious_at[numbers] > 2 * QUARANTINE_S
+        fresh = now - self.suspicious_at[numbers] > 2 * DELAYS_S[-1]
         self.suspicious_since[numbers] = np.where(fresh, now, self.suspicious_since[numbers])
         self.suspicious_at[numbers] = now
 
-    def _admit(self, table: SeriesTable, second: int, now: float, frozen: Flags) -> None:
-        slots = table.slots(second, second + 1)
-        if not slots:
-            return  # nobody said anything in that second: not a silence of the series
-        cells = slots[0].cells
-        calls = np.unique(cells.idx[np.isin(cells.code, _ATTEMPTS)])
-        unseen = calls[self.first[calls] == NEVER]
-        self.first[unseen] = second
-        quarantined = (self.suspicious_at >= second) & (now - self.suspicious_since < NEW_NORMAL_S)
-        cold = (self.first == NEVER) | (second < self.first + BURN_IN_S) | self._cold(second)
-        fine = ~(quarantined | cold)
-        fine[: len(frozen)] &= ~frozen
-        self.seconds[fine] += 1
-        self.active[calls[fine[calls]]] += 1
-        mine = fine[cells.idx]
-        np.add.at(self.sums, (cells.idx[mine], cells.code[mine]), cells.amount[mine])
-        details = slots[0].details
-        mine = fine[details.idx] & (details.code < BUCKETS)
-        np.add.at(self.durations, (details.idx[mine], details.code[mine]), details.amount[mine])
-        idx, age = slots[0].oldest
-        self.oldest_high[fine] *= 0.997
-        np.maximum.at(self.oldest_high, idx[fine[idx]], age[fine[idx]])
+    def _delays(self, recent: Recent, now: float) -> NDArray[np.int64]:
+        """Which of DELAYS_S each series waits: until a fault would have been recognised."""
+        calls = np.zeros(len(self.first), np.float32)
+        calls[: recent.size] = recent.of(Cell.COUNT)[MINUTE]
+        age_s = np.clip(now - self.first, 1, 60)
+        wait_s = TO_RECOGNISE * age_s / np.maximum(calls, 1e-3)
+        return np.searchsorted(np.array(DELAYS_S[:-1]), wait_s)
 
-    def _cold(self, second: float) -> Flags:
+    def _may_learn(self, second: int, now: float, fit: Flags) -> Flags:
+        quarantined = (self.suspicious_at >= second) & (now - self.suspicious_since < NEW_NORMAL_S)
         since_s = second - self.resumed_at
-        return np.asarray((self.resumed_at != NEVER) & (since_s >= 0) & (since_s < BURN_IN_S))
+        cold = (self.resumed_at != NEVER) & (since_s >= 0) & (since_s < BURN_IN_S)
+        cold |= (self.first == NEVER) | (second < self.first + BURN_IN_S)
+        return np.asarray(fit & ~quarantined & ~cold)
+
+    def _admit_rates(self, slot: Slot, may: Flags) -> None:
+        cells = slot.cells
+        tried = _IS_ATTEMPT[cells.code] & may[cells.idx]
+        idx = cells.idx[tried]
+        self.seconds[may] += 1
+        np.add.at(self.attempts, idx, cells.amount[tried])
+        self.active[_distinct(idx, len(self.first))] += 1
+        level = (cells.code == Cell.IN_FLIGHT) & may[cells.idx]
+        np.add.at(self.flying, cells.idx[level], cells.amount[level])
+        numbers, age = slot.oldest
+        self.oldest_high[may] *= 0.997
+        np.maximum.at(self.oldest_high, numbers[may[numbers]], age[may[numbers]])
+
+    def _admit_calls(self, slot: Slot, may: Flags) -> tuple[NDArray[Any], ...]:
+        """Learn the outcomes of a second; its times, for `Histories.add`."""
+        may = may & (self.admitted_to <= slot.ts)
+        cells, details = slot.cells, slot.details
+        mine = may[cells.idx]
+        idx, code, amount = cells.idx[mine], cells.code[mine], cells.amount[mine]
+        np.add.at(self.sums.reshape(-1), idx.astype(np.int64) * CELLS + code, amount)
+        if (code == Cell.TOKENS).any():
+            self._admit_tokens(idx, code, amount)
+        self.admitted_to[idx] = slot.ts + 1
+        mine = (details.code < CHANNELS * BUCKETS) & may[details.idx]
+        return details.idx[mine], details.code[mine], details.amount[mine]
+
+    def _admit_tokens(self, idx: NDArray[np.int32], code: NDArray[np.int16], amount: NDArray[np.float32]) -> None:
+        tokens = np.bincount(idx, np.where(code == Cell.TOKENS, amount, 0), len(self.first))
+        calls = np.bincount(idx, np.where(code == Cell.COUNT, amount, 0), len(self.first))
+        some = (tokens > 0) & (calls > 0)
+        self.token_squares[some] += tokens[some] ** 2 / calls[some]
+        self.token_seconds[some] += 1
 
     def _notice_silence(self, table: SeriesTable, until: int) -> None:
-        """Remember which series came back after a silence that is not usual for them."""
+        """Remember when each series was first and last called, and which came back after an unusual silence."""
         busy = self.rate * SILENCE_S >= 5
         for slot in table.slots(max(self._looked_until, until - 30), until):
             cells = slot.cells
-            calls = np.unique(cells.idx[cells.code == Cell.COUNT])
+            calls = _distinct(cells.idx[_IS_ATTEMPT[cells.code]], len(self.first))
+            unseen = calls[self.first[calls] == NEVER]
+            self.first[unseen] = slot.ts
+            calls = _distinct(cells.idx[cells.code == Cell.COUNT], len(self.first))
             silent = (slot.ts - self.last_call[calls] > SILENCE_S) & (self.last_call[calls] != NEVER)
             back = calls[silent & busy[calls]]
             self.resumed_at[back] = slot.ts
@@ -163,39 +218,24 @@ class Baselines:
 
     def _fade(self, now: float) -> None:
         left = 2.0 ** (-FADE_EVERY_S / HALF_LIFE_S)
-        for array in (self.seconds, self.active, self.sums, self.durations):
+        for array in (self.seconds, self.active, self.attempts, self.flying):
             array *= left
+        calls = np.maximum(self.sums[:, ATTEMPTS].sum(axis=1), 1)
+        kept = np.maximum(left, np.minimum(1, KEPT / calls)).astype(np.float32)
+        self.sums *= kept[:, None]
+        self.token_squares *= kept
+        self.token_seconds *= kept
         self._faded_at = int(now)
-
-    def _refresh(self, typical_s: float) -> None:
-        """Thresholds of the next slice of series: what is slow must be rare, twice the usual, and felt."""
-        size = len(self.first)
-        start = self._turn if self._turn < size else 0
-        part = slice(start, min(size, start + REFRESH))
-        self._turn = part.stop
-        history = self.durations[part]
-        sums = np.cumsum(history, axis=1)
-        totals = sums[:, -1]
-        median = upper_edge_s((sums < 0.5 * totals[:, None]).sum(axis=1))
-        rare = upper_edge_s((sums < 0.95 * totals[:, None]).sum(axis=1))
-        limit = np.maximum(np.maximum(rare, 2 * median), median + FELT_SHARE * typical_s)
-        bucket = np.where(totals > 0, bucket_of(limit), BUCKETS - 1)
-        self.slow_bucket[part] = bucket
-        self.usual_s[part] = np.where(totals > 0, median, np.nan)
-        self.usual_slow[part] = totals - np.take_along_axis(sums, bucket[:, None], axis=1)[:, 0]
-
-    def typical_s(self, numbers: Iterable[int]) -> float:
-        """Median duration of the calls of these series together; 0 when nothing is known yet."""
-        sums = np.cumsum(self.durations[list(numbers)].sum(axis=0))
-        return float(upper_edge_s(int(np.searchsorted(sums, sums[-1] / 2)))) if sums[-1] > 0 else 0.0
 
     # Surviving a restart
 
     def checkpoint(self, keys: list[SeriesKey]) -> bytes:
         names = [str(key) for key in keys] if self._restored is None else list(self._restored)
+        times = self.times.arrays() if self._restored is None else self._times_of_checkpoint
         arrays = {name: array[: len(names)] for name, array in self._arrays.items()}
-        about = {"admitted_until": self.admitted_until, "started": self.started, "looked_until": self._looked_until,
-                 "series": names}  # fmt: skip
+        arrays |= {f"times_{name}": array for name, array in times.items()}
+        about = {"until": self._until, "started": self.started, "looked_until": self._looked_until, "series": names,
+                 "felt_s": self.times.felt_s, "faded_at": self._faded_at}  # fmt: skip
         return pack("baselines", arrays, json.dumps(about))
 
     @classmethod
@@ -207,9 +247,23 @@ class Baselines:
         """
         arrays, text = unpack("baselines", data)
         about, baselines = json.loads(text), cls()
-        for name, array in arrays.items():
-            setattr(baselines, name, array)
-        baselines.admitted_until, baselines.started = about["admitted_until"], about["started"]
+        for name in baselines._arrays:
+            setattr(baselines, name, arrays[name])
+        baselines._times_of_checkpoint = {name[6:]: one for name, one in arrays.items() if name.startswith("times_")}
+        baselines.times.felt_s, baselines._faded_at = about["felt_s"], about["faded_at"]
+        baselines._until, baselines.started = about["until"], about["started"]
         baselines._looked_until = about["looked_until"]
         baselines._restored = {name: place for place, name in enumerate(about["series"])}
         return baselines
+
+    _times_of_checkpoint: dict[str, NDArray[Any]]
+
+
+def _distinct(numbers: NDArray[np.int32], size: int) -> Numbers:
+    """Each number once, ascending."""
+    seen = np.zeros(size, bool)
+    seen[numbers] = True
+    return np.flatnonzero(seen)
+
+
+_NOTHING: Final = (np.empty(0, np.int32), np.empty(0, np.int16), np.empty(0, np.float32))

@@ -1,25 +1,32 @@
-"""One abnormal series looked at closely: does it still last, since when, and how to say it.
+"""Abnormal series looked at closely: does it still last, since when, and how to say it.
 
 Finding (from the arrays) -> its last seconds one by one -> Alert, or None when it is over
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic_detector.series.slots import Cell, upper_edge_s
+from paramedic_detector.scores.sentences import sentence
+from paramedic_detector.series.slots import DURATION, Cell
 from paramedic_detector.series.table import SeriesTable
-from paramedic_detector.values import Alert, Signal
+from paramedic_detector.values import Alert, Exemplar, Signal
 
 LOOK_BACK_S: Final = 64
+LONG_LOOK_BACK_S: Final = 184  # for findings in windows longer than a minute
 OVER_AFTER_S: Final = 12  # an open incident without a bad call for this long is over, however few calls there were
 FRESH_S: Final = 4  # what opens an incident has a bad call this young
+OVER_AFTER_CALLS: Final = 3.0  # of a series that is called seldom: time for so many
+FRESH_CALLS: Final = 1.0
 STILL_LIKELY: Final = 0.02  # it is over when so many good calls in a row would be this unlikely
 SLOW_SPREAD_S: Final = 3  # slow calls must end in so many different seconds: one stall is no slowness
+MOST: Final = 500  # alerts of one step
+SHOWN: Final = 100  # of them, those with example spans
+TIMED: Final = frozenset({Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.FIRST_TOKEN})
+_COUNTED: Final = frozenset({Signal.MISSING, Signal.SURGE, Signal.DROP, Signal.TOKENS})  # not a share of bad calls
 
 Line = NDArray[np.float32]
 
@@ -29,13 +36,6 @@ _BAD: Final[dict[Signal, tuple[tuple[Cell, ...], tuple[Cell, ...]]]] = {
     Signal.AUTH: ((Cell.AUTH,), ()),
     Signal.USELESS: ((Cell.USELESS,), ()),
     Signal.REFUSED: ((Cell.REFUSED_LOCAL,), ()),
-}
-_VERBS: Final = {
-    Signal.ERRORS: "failed",
-    Signal.RATE_LIMITED: "were rate limited",
-    Signal.AUTH: "were not authorised",
-    Signal.USELESS: "answered nothing useful",
-    Signal.REFUSED: "were refused by the caller's own breaker or bulkhead",
 }
 
 
@@ -53,43 +53,60 @@ class Finding:
     unit: str
     value: float | None = None  # in `unit`; None: the share of bad calls
     slow_bucket: int | None = None
+    channel: int | None = None  # of `slow_bucket`
     held: bool = False  # belongs to an open incident
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A finding that lasts, with its onset."""
+
+    finding: Finding
+    onset: float
 
 
 def alerts_of(findings: Sequence[Finding], table: SeriesTable, now: float) -> list[Alert]:
     """The alerts of one step, the most surprising first; what is already over is left out."""
-    start = int(now) + 1 - LOOK_BACK_S
-    numbers = sorted({finding.number for finding in findings})
-    seconds = dict(zip(numbers, table.dense(numbers, start, LOOK_BACK_S), strict=True)) if numbers else {}
-    limits = {one.number: one.slow_bucket for one in findings if one.slow_bucket is not None}
-    slow = table.dense_slow(limits, start, LOOK_BACK_S) if limits else {}
-    found = [
-        _alert_of(one, seconds[one.number], slow.get(one.number) if one.signal is Signal.SLOW else None, table, now)
-        for one in findings
-    ]
-    return sorted((alert for alert in found if alert), key=lambda alert: -alert.score)
+    if not findings:
+        return []
+    best = sorted(findings, key=lambda finding: -finding.score)[:MOST]
+    seen = [one for finding in best if finding.signal in _COUNTED or finding.signal is Signal.HANG
+            for one in [_Seen(finding, _began(finding, now))]]  # fmt: skip
+    for back_s in (LOOK_BACK_S, LONG_LOOK_BACK_S):
+        calls = [f for f in best if (f.signal in _BAD or f.signal in TIMED) and _look_back_s(f) == back_s]
+        seen += _looked_at(calls, table, now, back_s) if calls else []
+    return _described(sorted(seen, key=lambda one: -one.finding.score), table, now)
 
 
-def _alert_of(finding: Finding, seconds: Line, slow: Line | None, table: SeriesTable, now: float) -> Alert | None:
-    """The alert, with onset and explanation; None when what was found is already over."""
-    if finding.signal in (Signal.HANG, Signal.MISSING, Signal.SURGE):
-        span_s = finding.value if finding.signal is Signal.HANG else finding.window_s
-        return _alert(finding, table, now, onset=now - float(span_s or 0.0))
-    bad, good = _bad_and_good(finding, seconds, slow)
-    first, hit = _onset(bad, good, finding), np.flatnonzero(bad > 0)
-    if not len(hit) or (finding.signal is Signal.SLOW and len(hit) < SLOW_SPREAD_S):
-        return None
-    last = max(first, int(hit[-1]))
-    during = slice(first, last + 1)
-    exact = replace(finding, bad=float(bad[during].sum()), calls=float((bad + good)[during].sum()))
-    if not _lasts(exact, LOOK_BACK_S - 1 - last, float(good[last + 1 :].sum())):
-        return None
-    return _alert(exact, table, now, onset=float(int(now) + 1 - LOOK_BACK_S + first))
+def _look_back_s(finding: Finding) -> int:
+    return LOOK_BACK_S if finding.window_s <= LOOK_BACK_S else LONG_LOOK_BACK_S
 
 
-def _bad_and_good(finding: Finding, seconds: Line, slow: Line | None) -> tuple[Line, Line]:
-    if slow is not None:
-        return slow, np.maximum(seconds[:, Cell.COUNT] - slow, 0)
+def _began(finding: Finding, now: float) -> float:
+    """A hang began with its oldest call; traffic changed when its window began."""
+    span_s = finding.value if finding.signal is Signal.HANG else finding.window_s
+    return now - float(span_s or 0.0)
+
+
+def _looked_at(findings: Sequence[Finding], table: SeriesTable, now: float, back_s: int) -> list[_Seen]:
+    """Those of the findings that go on, each with the second from which it explains what was seen best."""
+    start = int(now) + 1 - back_s
+    shares = [one for one in findings if one.signal in _BAD]
+    numbers = sorted({one.number for one in shares})
+    seconds = dict(zip(numbers, table.dense(numbers, start, back_s), strict=True)) if numbers else {}
+    timed = [one for one in findings if one.signal in TIMED]
+    times = table.timed([(one.number, one.channel or DURATION, one.slow_bucket or 0) for one in timed], start, back_s)
+    lines = [_bad_and_good(one, seconds[one.number]) for one in shares]
+    lines += [(slow, calls - slow) for slow, calls, _ in times]
+    began = [None] * len(shares) + [first for *_, first in times]
+    found = []
+    for one, (bad, good), first in zip([*shares, *timed], lines, began, strict=True):
+        seen = _lasting(one, bad, good, now, first)
+        found += [seen] if seen else []
+    return found
+
+
+def _bad_and_good(finding: Finding, seconds: Line) -> tuple[Line, Line]:
     plus, minus = _BAD[finding.signal]
     bad = seconds[:, list(plus)].sum(axis=1) - seconds[:, list(minus)].sum(axis=1)
     if finding.signal is Signal.REFUSED:
@@ -97,10 +114,32 @@ def _bad_and_good(finding: Finding, seconds: Line, slow: Line | None) -> tuple[L
     return bad, seconds[:, Cell.COUNT] - bad
 
 
+def _lasting(finding: Finding, bad: Line, good: Line, now: float, began: Line | None) -> _Seen | None:
+    """The finding by its seconds, with its onset; None when it is over."""
+    seconds, hit = len(bad), np.flatnonzero(bad > 0)
+    if not len(hit) or (began is not None and not finding.held and len(hit) < SLOW_SPREAD_S):
+        return None
+    first = _onset(bad, good, finding)
+    last = max(first, int(hit[-1]))
+    during = slice(first, last + 1)
+    exact = replace(finding, bad=float(bad[during].sum()), calls=float((bad + good)[during].sum()))
+    if not _lasts(exact, seconds - 1 - last, float(good[last + 1 :].sum())):
+        return None
+    start = int(now) + 1 - seconds
+    onset = float(start + first)
+    if began is not None:  # a slow call began before it ended
+        onset = min(onset, start + float(began[hit[hit >= first][0]])) if (hit >= first).any() else onset
+    return _Seen(exact, onset)
+
+
 def _lasts(finding: Finding, age_s: int, good_since: float) -> bool:
     """Whether it goes on: so many good calls since the last bad one would be too unlikely if it did."""
     share = (finding.bad + 0.5) / (finding.calls + 1.0)
-    return age_s <= (OVER_AFTER_S if finding.held else FRESH_S) and (1.0 - share) ** good_since >= STILL_LIKELY
+    between_s = finding.window_s / max(finding.calls, 1.0)  # two calls
+    patience_s = max(OVER_AFTER_S, OVER_AFTER_CALLS * between_s) if finding.held else max(
+        FRESH_S, FRESH_CALLS * between_s
+    )  # fmt: skip
+    return age_s <= patience_s and (1.0 - share) ** good_since >= STILL_LIKELY
 
 
 def _onset(bad: Line, good: Line, finding: Finding) -> int:
@@ -111,44 +150,34 @@ def _onset(bad: Line, good: Line, finding: Finding) -> int:
     return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
 
 
-def _alert(finding: Finding, table: SeriesTable, now: float, onset: float) -> Alert:
-    key = table.keys[finding.number]
-    since_s = max(onset, now - LOOK_BACK_S)
-    types = table.totals(key, since_s, now + 1).errors if finding.signal is not Signal.SURGE else {}
+def _described(seen: Sequence[_Seen], table: SeriesTable, now: float) -> list[Alert]:
+    since = {one.finding.number: now + 1 for one in seen if one.finding.signal not in _COUNTED}
+    for one in seen:
+        if one.finding.number in since:
+            since[one.finding.number] = min(since[one.finding.number], max(one.onset, now - LONG_LOOK_BACK_S))
+    errors = table.errors_since(since)
+    shown = table.examples([one.finding.number for one in seen[:SHOWN]])
+    return [_alert(one, table, now, errors.get(one.finding.number, {}), shown) for one in seen]
+
+
+def _alert(
+    seen: _Seen, table: SeriesTable, now: float, types: dict[str, int], shown: Mapping[int, tuple[Exemplar, ...]]
+) -> Alert:
+    finding = seen.finding
     share = finding.bad / finding.calls if finding.calls else 1.0
-    hurt = {Signal.SURGE: 0.0, Signal.MISSING: 1.0}.get(finding.signal, share)
+    hurt = {Signal.SURGE: 0.0, Signal.DROP: 0.0, Signal.TOKENS: 0.0, Signal.MISSING: 1.0}.get(finding.signal, share)
     return Alert(
-        key=key,
+        key=table.keys[finding.number],
         signal=finding.signal,
         at=now,
-        onset=onset,
+        onset=seen.onset,
         score=finding.score,
         value=share if finding.value is None else finding.value,
         usual=finding.usual,
         unit=finding.unit,
         calls=round(finding.calls),
         hurt=min(1.0, max(0.0, hurt)),
-        explanation=_sentence(finding, types, onset),
-        error_types=types,
-        exemplars=table.exemplars(finding.number),
+        explanation=sentence(finding.signal, finding, types, seen.onset),
+        error_types=types if finding.signal not in _COUNTED else {},
+        exemplars=shown.get(finding.number, ()),
     )
-
-
-def _sentence(finding: Finding, types: dict[str, int], onset: float) -> str:
-    since = f"since {datetime.fromtimestamp(onset, UTC):%H:%M:%S}"
-    calls, value = round(finding.calls), finding.value or 0.0
-    if finding.signal is Signal.HANG:
-        return (
-            f"{round(finding.bad)} calls are in flight and the oldest is {value:.1f} s old "
-            f"(usually at most {finding.usual:.1f} s), {since}"
-        )
-    if finding.signal is Signal.MISSING:
-        return f"no call for {finding.window_s:.0f} s (usual {finding.usual:.1f} a second), {since}"
-    if finding.signal is Signal.SURGE:
-        return f"{value:.1f} calls a second (usual {finding.usual:.1f})"
-    share = f"{100 * finding.bad / max(finding.calls, 1):.0f} % of {calls} calls"
-    if finding.signal is Signal.SLOW:
-        limit_s = float(upper_edge_s(finding.slow_bucket or 0))
-        return f"{share} took longer than {limit_s:.2g} s (usual {100 * finding.usual:.1f} %), {since}"
-    mostly = f", mostly {max(types, key=lambda kind: types[kind])}" if types and finding.signal is Signal.ERRORS else ""
-    return f"{share} {_VERBS[finding.signal]} (usual {100 * finding.usual:.1f} %){mostly}, {since}"

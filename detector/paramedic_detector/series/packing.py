@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 
 
 def pack(kind: str, arrays: dict[str, NDArray[Any]], text: str) -> bytes:

@@ -9,7 +9,7 @@ not depend on traffic. Series are numbered in the order of their first row and n
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import KEYS, Resume, SeriesKey, WindowBatch
+from paramedic_detector.series import closeups
 from paramedic_detector.series.history import Arrivals, History
 from paramedic_detector.series.lines import line
 from paramedic_detector.series.packing import pack, unpack
@@ -237,53 +238,30 @@ class SeriesTable:
 
     def dense(self, numbers: Sequence[int], t0: int, seconds: int) -> NDArray[np.float32]:
         """(series, seconds, CELLS) the seconds from t0 on, of a few series."""
-        place = np.full(self.size, -1, np.int32)
-        place[np.asarray(numbers, np.int32)] = np.arange(len(numbers), dtype=np.int32)
-        grid = np.zeros((len(numbers), seconds, CELLS), np.float32)
-        for slot in self.slots(t0, t0 + seconds):
-            cells = slot.cells
-            row = place[cells.idx]
-            mine = row >= 0
-            place_of = (row[mine] * seconds + max(0, slot.ts - t0)) * CELLS + cells.code[mine]
-            np.add.at(grid.reshape(-1), place_of, cells.amount[mine])
-        return grid
+        return closeups.dense(self.slots(t0, t0 + seconds), self.size, numbers, t0, seconds)
 
-    def dense_slow(self, limits: Mapping[int, int], t0: int, seconds: int) -> dict[int, NDArray[np.float32]]:
-        """(seconds,) for each series, its calls slower than the duration bucket that is given for it."""
-        limit = np.full(self.size, BUCKETS, np.int32)
-        place = np.zeros(self.size, np.int64)
-        for row, (number, bucket) in enumerate(limits.items()):
-            limit[number], place[number] = bucket, row
-        grid = np.zeros((len(limits), seconds), np.float32)
-        for slot in self.slots(t0, t0 + seconds):
-            found = slot.details
-            mine = (found.code < BUCKETS) & (found.code > limit[found.idx])
-            sums = np.bincount(place[found.idx[mine]], found.amount[mine], len(limits))
-            grid[:, max(0, slot.ts - t0)] += sums.astype(np.float32)
-        return dict(zip(limits, grid, strict=True))
+    def timed(self, wanted: Sequence[tuple[int, int, int]], t0: int, seconds: int) -> list[closeups.Timed]:
+        """Second by second, the calls of each (series, channel, bucket); slow are those in a higher bucket."""
+        return closeups.timed(self.slots(t0, t0 + seconds), self.size, wanted, t0, seconds) if wanted else []
 
     def long_calls(self, numbers: Sequence[int], limit: int, t0: int, seconds: int) -> list[tuple[int, float, float]]:
         """Calls slower than a duration bucket: in which second (from t0) they ended, how long they took, how many."""
-        mine = np.zeros(self.size + 1, bool)
-        mine[np.asarray(numbers, np.int32)] = True
-        found: list[tuple[int, float, float]] = []
-        for slot in self.slots(t0, t0 + seconds):
-            details = slot.details
-            long = details.pick(mine[details.idx] & (details.code > limit) & (details.code < BUCKETS))
-            took_s = upper_edge_s(long.code.astype(np.int64))
-            ended = max(0, slot.ts - t0)
-            found += [(ended, float(s), float(n)) for s, n in zip(took_s, long.amount, strict=True)]
-        return found
+        return closeups.long_calls(self.slots(t0, t0 + seconds), self.size, numbers, limit, t0, seconds)
+
+    def errors_since(self, since: Mapping[int, float]) -> dict[int, dict[str, int]]:
+        """Failed calls by error.type, for each series since a moment of its own."""
+        if not since:
+            return {}
+        slots = self.slots(min(since.values()), float("inf"))
+        return closeups.errors_since(slots, self.size, since, self._kinds)
+
+    def examples(self, numbers: Sequence[int], most: int = 4) -> dict[int, tuple[Exemplar, ...]]:
+        """The most telling recent spans of some series: failed before useless before the rest, the newest first."""
+        return closeups.examples(self._history.fresh(), self.size, numbers, most)
 
     def exemplars(self, number: int, most: int = 4) -> tuple[Exemplar, ...]:
-        """The most telling recent spans of a series: failed before useless before the rest, the newest first."""
-        found: list[tuple[int, Exemplar]] = []
-        for slot in self._history.fresh():
-            for idx, column in slot.exemplars:
-                for row in np.flatnonzero(idx == number):
-                    found += [_exemplar(entry) for entry in column[int(row)].as_py()]
-        found.sort(key=lambda pair: -pair[0])
-        return tuple(exemplar for _, exemplar in found[:most])
+        """The same for one series."""
+        return self.examples([number], most).get(number, ())
 
     def totals(self, key: SeriesKey, t0: float, t1: float) -> Totals:
         """Everything counted for a series in the seconds [t0, t1); parts that are "*" match anything and are summed."""
@@ -392,11 +370,6 @@ class SeriesTable:
             table._history.merge(slot, slot.ts)
         table._history.prune(table.watermark or 0)
         return table
-
-
-def _exemplar(raw: dict[str, Any]) -> tuple[int, Exemplar]:
-    duration_s, note = raw["duration_s"] or 0.0, raw["note"] or ""
-    return int(raw["rank"] or 0), Exemplar(raw["trace_id"], raw["span_id"], duration_s, note)
 
 
 def _stands_for(pattern: SeriesKey, key: SeriesKey) -> bool:

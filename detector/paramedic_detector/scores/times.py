@@ -1,0 +1,89 @@
+"""Calls that take too long, each series by the time that blames the right one.
+
+    op: self-time, where it is known, else the whole duration      -> OWN_TIME, SLOW
+    edge, callee: the gap on the way, where it is known, else ...  -> GAP, SLOW
+    streams: time to the first token                               -> FIRST_TOKEN
+
+A whole duration makes every caller of a slow callee look slow; self-time and gap keep them quiet.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from paramedic_detector.scores.baselines import Numbers
+from paramedic_detector.scores.findings import Finding
+from paramedic_detector.scores.histories import LEAST
+from paramedic_detector.scores.judging import Cells, judge
+from paramedic_detector.scores.recent import MINUTE, WINDOWS_S
+from paramedic_detector.scores.view import View
+from paramedic_detector.series.slots import CHANNELS, DURATION, FIRST_TOKEN, SELF_TIME, Cell
+from paramedic_detector.values import Signal
+
+LEAST_SLOW: Final = 3  # calls
+SLOW_SHARE: Final = 0.5  # most calls must be slow: some always are
+ENOUGH: Final = 6.0  # calls that a window must usually hold: more in less time are a clump, one thing that happened
+KNOWN_SHARE: Final = 0.5  # self-time and gap speak for a series when so many of its calls have one
+
+
+def borrow_limits(view: View) -> None:
+    """Give series that have no history of their own the limits of the thing that they are a new version of."""
+    times, size = view.base.times, view.size
+    young = np.flatnonzero((view.cast.elder != np.arange(size)) & (times.calls[DURATION, :size] < LEAST))
+    for channel in range(CHANNELS) if len(young) else ():
+        own = times.calls[channel, young] < LEAST
+        times.limit[channel, young[own]] = times.limit[channel, view.cast.elder[young[own]]]
+
+
+def slow_calls(view: View) -> list[Finding]:
+    """What is found in every channel."""
+    times, size = view.base.times, view.size
+    blames = times.calls[SELF_TIME, :size] >= KNOWN_SHARE * np.maximum(times.calls[DURATION, :size], 1)
+    blames = np.where(times.calls[DURATION, :size] >= LEAST, blames, blames[view.cast.elder])
+    found = _found(view, SELF_TIME, view.cast.calls & blames)
+    found += _found(view, DURATION, view.cast.calls & ~blames)
+    return found + _found(view, FIRST_TOKEN, view.cast.calls)
+
+
+def _found(view: View, channel: int, of: np.ndarray) -> list[Finding]:
+    slow = view.recent.slow(channel)
+    numbers = np.flatnonzero((slow[-1] >= np.where(view.held, 1, 2)) & of & ~view.cold)
+    if not len(numbers):
+        return []
+    times, source = view.base.times, _source(view, numbers, channel)
+    known = times.warm(channel, source)
+    cells = Cells(
+        numbers, slow[:, numbers], view.recent.timed(channel)[:, numbers],
+        times.slow[channel, source].astype(np.float64), times.calls[channel, source].astype(np.float64), known,
+        slow_bucket=times.limit[channel, source], channel=channel, clumps=_clumps(view, numbers),
+    )  # fmt: skip
+    ops = view.cast.ops[numbers]
+    if channel != SELF_TIME:
+        return judge(view, Signal.SLOW if channel == DURATION else Signal.FIRST_TOKEN, cells, effect=SLOW_SHARE,
+                     least_bad=LEAST_SLOW)  # fmt: skip
+    return [
+        finding
+        for signal, mine in ((Signal.OWN_TIME, ops), (Signal.GAP, ~ops))
+        for finding in judge(view, signal, _of(cells, mine), effect=SLOW_SHARE, least_bad=LEAST_SLOW)
+    ]
+
+
+def _source(view: View, numbers: Numbers, channel: int) -> Numbers:
+    return np.where(view.base.times.warm(channel, numbers), numbers, view.cast.elder[numbers])
+
+
+def _clumps(view: View, numbers: Numbers) -> np.ndarray:
+    """(windows, n) which windows are too short to judge times in; a minute never is."""
+    minute = view.recent.of(Cell.COUNT)[MINUTE, numbers] / WINDOWS_S[MINUTE]
+    rate = np.where(view.warm[numbers], np.minimum(view.base.rate[numbers], minute), minute)
+    short = rate * np.array(WINDOWS_S)[:, None] < ENOUGH
+    short[MINUTE:] = False
+    return np.asarray(short)
+
+
+def _of(cells: Cells, mine: np.ndarray) -> Cells:
+    return Cells(
+        cells.numbers[mine], cells.bad[:, mine], cells.calls[:, mine], cells.usual_bad[mine], cells.usual_calls[mine],
+        cells.known[mine], slow_bucket=None if cells.slow_bucket is None else cells.slow_bucket[mine],
+        channel=cells.channel, clumps=None if cells.clumps is None else cells.clumps[:, mine],
+    )  # fmt: skip

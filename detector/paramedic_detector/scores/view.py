@@ -1,0 +1,88 @@
+"""What one step of scoring sees: arrays over all series, and where each series takes its usual from."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from paramedic_collector.windows import SeriesKey
+from paramedic_detector.scores.baselines import Baselines, Flags, Numbers
+from paramedic_detector.scores.recent import Recent
+from paramedic_detector.series.table import CALL_FAMILIES, SeriesTable
+
+MARGIN: Final = 4.5  # an alert is this many decades less likely than once among all live series
+SUSPICIOUS: Final = 3.0  # from here a series does not learn
+KEEP: Final = 2.0  # a series of an open incident alerts on with less
+
+
+class Cast:
+    """The series of a table by what they are; follows the table as it grows."""
+
+    def __init__(self) -> None:
+        self.keys: list[SeriesKey] = []
+        self.calls: Flags = np.empty(0, bool)  # series that count calls
+        self.arriving: Flags = np.empty(0, bool)  # calls as the callee or its callers count them
+        self.ops: Flags = np.empty(0, bool)
+        self.inner: Flags = np.empty(0, bool)  # steps inside a service: some, as the handling of errors, only ever fail
+        self.elder: Numbers = np.empty(0, np.int64)  # the older series of the same thing: another version or zone
+        self.entry: Numbers = np.empty(0, np.int64)  # where users come in
+        self._eldest: dict[SeriesKey, int] = {}
+
+    def follow(self, table: SeriesTable) -> None:
+        start = len(self.keys)
+        if start == table.size:
+            return
+        fresh = table.keys[start:]
+        self.keys += fresh
+        calls = np.array([key.family in CALL_FAMILIES for key in fresh], bool)
+        client = np.array([key.part("kind") == "client" for key in fresh], bool)
+        self.calls = np.concatenate([self.calls, calls])
+        self.arriving = np.concatenate([self.arriving, calls & ~client])
+        self.ops = np.concatenate([self.ops, np.array([key.family == "op" for key in fresh], bool)])
+        self.inner = np.concatenate([self.inner, np.array([key.part("kind") == "internal" for key in fresh], bool)])
+        elders = [self._eldest.setdefault(_without(key), start + place) for place, key in enumerate(fresh)]
+        self.elder = np.concatenate([self.elder, np.array(elders, np.int64)])
+        self.entry = self._entries()
+
+    def _entries(self) -> Numbers:
+        """Operations that serve and whose service nobody calls; without such, those that call nobody's bidding."""
+        callees = {key.part("callee") for key in self.keys if key.family == "edge"}
+        first = [
+            number
+            for number, key in enumerate(self.keys)
+            if key.family == "op" and key.part("kind") != "client" and key.part("service") not in callees
+        ]
+        serving = [number for number in first if self.keys[number].part("kind") in ("server", "consumer")]
+        return np.array(serving or first, np.int64)
+
+
+def _without(key: SeriesKey) -> SeriesKey:
+    """The key of the same thing in any version and zone."""
+    if key.family == "op":
+        service, operation, kind, peer, _zone, model, _version = key.parts
+        return SeriesKey("op", (service, operation, kind, peer, "", model, ""))
+    return SeriesKey(key.family, (*key.parts[:-1], "")) if key.family in CALL_FAMILIES else key
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One step."""
+
+    now: float
+    table: SeriesTable
+    recent: Recent
+    base: Baselines
+    cast: Cast
+    held: Flags  # (size,) belongs to an open incident
+    warm: Flags  # (size,)
+    cold: Flags  # (size,) came back from a silence a moment ago
+    live: int  # series with a call in the last minute
+    lag_s: float  # seconds at the end of the windows that are not complete
+
+    @property
+    def size(self) -> int:
+        return len(self.held)
+
+    @property
+    def threshold(self) -> float:
+        return float(np.log10(max(self.live, 1)) + MARGIN)
