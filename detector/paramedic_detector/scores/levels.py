@@ -26,7 +26,9 @@ from paramedic_detector.values import Alert
 MARGIN: Final = 4.0  # decades: by chance one alert among all rows in 10,000 minutes
 SUPPORT: Final = 4.9  # the most that support scores: below what opens an incident
 SUPPORT_FROM: Final = 4.0
-KEEP: Final = 2.0
+COMPANY_FROM: Final = 2.0  # what another kind of level of the same service is above this, counts
+COMPANY: Final = 0.7
+COMPANY_MOST: Final = 2.5
 STAYS: Final = 0.5  # an alert lasts while its level is this far out
 SUSPICIOUS: Final = 1.0  # from here on nothing is learned
 FAST_S: Final = 12.0  # points that come faster must stay out for three bins
@@ -36,6 +38,8 @@ STALE_STEPS: Final = 2.5  # without a point for so long, nothing is said
 GAP_S: Final = 300  # a hole in the data this long is skipped
 COMPARE_EVERY_S: Final = 60
 SLOPE: Final = 0.2  # of the step: how fast the usual time between points is learned
+SHORT_S: Final = 120.0  # an excursion that is over by then was noise; a longer one was an event
+SHORT_STEPS: Final = 3
 COUNTER_FROM: Final = 20  # rises without a fall make a running total
 MOST_ALERTS: Final = 200
 
@@ -67,16 +71,19 @@ class Levels:
         self.falls = np.zeros(size, np.float32)
         self.counter = np.zeros(size, bool)
         self.far = np.zeros((size, 3), np.float32)  # how far out the last three bins were, newest last
+        self.recent = np.full((size, 3), np.nan, np.float32)  # and what they were
         self.run_since = np.zeros(size)  # first point of the excursion; 0 none
         self.furthest = np.zeros(size, np.float32)  # of this excursion
+        self.alone = np.zeros(size, np.float32)  # how surprising the level is by itself
+        self.upwards = np.zeros(size, bool)
         self.active = np.zeros(size, bool)
         self.best = np.zeros(size, np.float32)  # score of the alert at its highest
         self.suspicious_at = np.full(size, -1.0)
 
     @property
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        names = ("last_at", "value", "raw", "step", "rises", "falls", "counter", "far", "run_since", "furthest",
-                 "active", "best", "suspicious_at")  # fmt: skip
+        names = ("last_at", "value", "raw", "step", "rises", "falls", "counter", "far", "recent", "run_since",
+                 "furthest", "alone", "upwards", "active", "best", "suspicious_at")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def score(self, table: SeriesTable, now: float, held: Flags) -> list[Alert]:
@@ -97,13 +104,13 @@ class Levels:
             self._done = slots[0].ts if slots else until
         mine = np.zeros(self.rows.size, bool)
         mine[self.rows.row_of(np.flatnonzero(held))] = True
-        self._read(table, until, mine)
-        self.usual.refresh(now, self.rows.percent, self.rows.kind)
+        if self._read(table, until, mine):
+            self.usual.refresh(self.rows.percent, self.rows.kind)
         self.noise.fade(now)
         if now - self._compared_at >= COMPARE_EVERY_S:
             self._compared_at = now
             self.usual.compare_siblings(self.rows.group)
-        return self._alerts(table, now, mine)
+        return self._alerts(table, now)
 
     # Following the table
 
@@ -139,10 +146,12 @@ class Levels:
 
     # Reading
 
-    def _read(self, table: SeriesTable, until: int, held: Flags) -> None:
+    def _read(self, table: SeriesTable, until: int, held: Flags) -> bool:
+        """Take in the complete seconds; whether any bin ended."""
         start = self._done if self._done is not None else until
+        judged = False
         if until <= start:
-            return
+            return judged
         slots = {slot.ts: slot for slot in table.slots(start, until) if slot.ts >= start}
         seconds: list[int] = list(range(start, until))
         if until - start > GAP_S:
@@ -154,7 +163,9 @@ class Levels:
             closed = self.rows.close(second + 1)
             if len(closed.rows):
                 self._judge(closed, held)
+                judged = True
         self._done = until
+        return judged
 
     def _judge(self, closed: Closed, held: Flags) -> None:
         rows, values = self._points(closed)
@@ -163,10 +174,10 @@ class Levels:
         far = self.usual.beyond(rows, values, closed.at)
         known = np.isfinite(far) & self._judged[rows]
         far = np.where(known, far, 0)
-        lasting = self._lasting(rows, far, closed.at)
+        lasting = self._lasting(rows, values, far, closed.at)
         self.noise.watch(self.rows.group[rows[known]], self.step[rows[known]])
         self._learn(rows, values, far, closed.at, held)
-        self._raise(rows, lasting)
+        self._rate(rows, lasting, closed.at)
 
     def _points(self, closed: Closed) -> tuple[Ints, Doubles]:
         """The values to judge: of running totals, what they grew by a second."""
@@ -203,7 +214,7 @@ class Levels:
             self.usual.begin_anew(turned)
             self.counter[turned] = ~self.counter[turned]
 
-    def _lasting(self, rows: Ints, far: Doubles, at: int) -> Doubles:
+    def _lasting(self, rows: Ints, values: Doubles, far: Doubles, at: int) -> Doubles:
         """How far out each level stayed for its last two points, or three bins; signed."""
         recent = self.far[rows]
         gap = at - self.last_at[rows] > 3 * np.maximum(self.step[rows], BIN_S)
@@ -211,10 +222,24 @@ class Levels:
         recent[:, :-1] = recent[:, 1:]
         recent[:, -1] = far
         self.far[rows] = recent
+        self._stayed(rows, gap, values)
         need = np.where(self.step[rows] < FAST_S, recent[:, 0], recent[:, 1])
         least = np.minimum(np.minimum(np.abs(need), np.abs(recent[:, 1])), np.abs(recent[:, 2]))
         one_way = (np.sign(need) == np.sign(recent[:, 2])) & (np.sign(recent[:, 1]) == np.sign(recent[:, 2]))
         return np.where(one_way, np.sign(far) * least, 0)
+
+    def _stayed(self, rows: Ints, gap: NDArray[np.bool_], values: Doubles) -> None:
+        """Learn how high and low healthy levels stay for as long as an alert needs."""
+        recent = self.recent[rows]
+        recent[gap] = np.nan
+        recent[:, :-1] = recent[:, 1:]
+        recent[:, -1] = values
+        self.recent[rows] = recent
+        fast = self.step[rows] < FAST_S
+        least = np.where(fast, recent.min(axis=1), recent[:, 1:].min(axis=1))
+        most = np.where(fast, recent.max(axis=1), recent[:, 1:].max(axis=1))
+        calm = (np.abs(self.far[rows]) < SUSPICIOUS).all(axis=1)
+        self.usual.remember(rows[calm], least[calm], most[calm])
 
     def _learn(self, rows: Ints, values: Doubles, far: Doubles, at: int, held: Flags) -> None:
         odd = np.abs(far) >= SUSPICIOUS
@@ -222,8 +247,10 @@ class Levels:
         self.run_since[rows[begun]] = at - np.minimum(self.step[rows[begun]], 60) / 2
         self.suspicious_at[rows[odd]] = at
         over = rows[~odd & (self.run_since[rows] > 0)]
-        quiet = over[(self.furthest[over] >= FROM) & ~self.active[over] & ~held[over]]
-        self.noise.ended(self.rows.group[quiet], self.furthest[quiet])
+        spans = at - self.run_since[over]
+        short = spans <= np.maximum(SHORT_S, SHORT_STEPS * self.step[over])
+        noise = short & (self.furthest[over] >= FROM) & ~self.active[over] & ~held[over]
+        self.noise.ended(self.rows.group[over[noise]], self.furthest[over[noise]], spans[noise])
         self.run_since[over], self.furthest[over] = 0, 0
         lasted = at - self.run_since[rows]
         changed = odd & (lasted >= np.maximum(NEW_NORMAL_S, NEW_NORMAL_STEPS * self.step[rows]))
@@ -233,25 +260,46 @@ class Levels:
         free = ~held[rows]
         self.usual.offer(rows[free], values[free], at, self.suspicious_at, self.step)
 
-    def _raise(self, rows: Ints, lasting: Doubles) -> None:
-        self.threshold = float(np.log10(max(1, self.usual.warm.sum()))) + MARGIN
+    def _rate(self, rows: Ints, lasting: Doubles, at: int) -> None:
+        """How surprising each level is by itself."""
         self.furthest[rows] = np.maximum(self.furthest[rows], np.abs(lasting))
-        scores = self.noise.surprise(self.rows.group[rows], np.abs(lasting))
-        up = lasting > 0
-        opens = np.where(up, self._opens_up[rows], self._opens_down[rows])
-        enough = scores >= np.where(opens, self.threshold, max(SUPPORT_FROM, self.threshold - 1))
-        still = np.abs(self.far[rows, 2]) >= STAYS
-        scores = np.where(opens, scores, np.minimum(scores, SUPPORT))
-        self.best[rows] = np.where(self.active[rows], np.maximum(self.best[rows], scores), scores)
-        self.active[rows] = (self.active[rows] | enough) & still
+        step = np.maximum(self.step[rows], BIN_S).astype(np.float64)
+        longer = np.maximum(0, at - self.run_since[rows] - np.where(step < FAST_S, 2, 1.5) * step)
+        self.alone[rows] = self.noise.surprise(self.rows.group[rows], np.abs(lasting), longer, step)
+        self.upwards[rows] = lasting > 0
+        self.active[rows] &= np.abs(self.far[rows, 2]) >= STAYS
 
     # Telling
 
-    def _alerts(self, table: SeriesTable, now: float, held: Flags) -> list[Alert]:
+    def _alerts(self, table: SeriesTable, now: float) -> list[Alert]:
         fresh = now - self.last_at <= STALE_STEPS * np.maximum(self.step, BIN_S) + BIN_S * RATE_BINS
-        found = np.flatnonzero(self.active & fresh)
+        rows = np.flatnonzero(((self.alone > 0) | self.active) & fresh & self._judged)
+        if not len(rows):
+            return []
+        self.threshold = float(np.log10(max(1, self.usual.warm.sum()))) + MARGIN
+        up = self.upwards[rows]
+        opens = np.where(up, self._opens_up[rows], self._opens_down[rows])
+        scores = self.alone[rows] + self._company(rows)
+        scores = np.where(opens, scores, np.minimum(scores, SUPPORT))
+        enough = scores >= np.where(opens, self.threshold, SUPPORT_FROM)
+        self.best[rows] = np.where(self.active[rows], np.maximum(self.best[rows], scores), scores)
+        self.active[rows] |= enough & (self.alone[rows] > 0)
+        found = rows[self.active[rows]]
         found = found[np.argsort(-self.best[found])][:MOST_ALERTS]
         return [self._alert(int(row), now) for row in found]
+
+    def _company(self, rows: Ints) -> Doubles:
+        """What other kinds of levels of the same service add; nothing where more traffic explains them all."""
+        kind, service = self.rows.kind[rows], self.rows.service[rows]
+        services, place = np.unique(service, return_inverse=True)
+        best = np.zeros((len(services), len(Kind)))
+        np.maximum.at(best, (place, kind), self.alone[rows])
+        busier = np.zeros(len(services), bool)
+        busier[place[(kind == Kind.REQUESTS) & self.upwards[rows] & (self.alone[rows] > 0)]] = True
+        best[:, [Kind.LOG, Kind.COST]] = 0
+        others = np.maximum(0, best - COMPANY_FROM)
+        added = others.sum(axis=1)[place] - others[place, kind]
+        return np.where(busier[place], 0, np.minimum(COMPANY_MOST, COMPANY * added))
 
     def _alert(self, row: int, now: float) -> Alert:
         usual = self.usual
@@ -282,7 +330,7 @@ class Levels:
             "names": _bytes([str(key) for key in self.rows.keys]),
             "done": np.array([-1 if self._done is None else self._done]),
             "groups": _bytes(list(self.rows.groups)),
-            "noise": np.stack([self.noise.minutes, self.noise.runs, self.noise.logs]),
+            "noise": np.stack([self.noise.minutes, self.noise.runs, self.noise.logs, self.noise.spans]),
             **{f"row_{name}": array for name, array in self._arrays.items()},
             **usual,
         }
@@ -318,8 +366,10 @@ class Levels:
         for place, name in enumerate(self._groups):
             group = self.rows.groups.get(name)
             if group is not None and self.noise.minutes[group] == 0:
-                for array, column in zip((self.noise.minutes, self.noise.runs, self.noise.logs),
-                                         self._restored["noise"], strict=True):  # fmt: skip
+                noise = self.noise
+                for array, column in zip(
+                    (noise.minutes, noise.runs, noise.logs, noise.spans), self._restored["noise"], strict=True
+                ):
                     array[group] = column[place]
 
 

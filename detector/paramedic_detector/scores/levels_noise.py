@@ -18,7 +18,10 @@ FROM: Final = 1.0  # excursions below this are not counted
 PRIOR_MINUTES: Final = 3000.0  # row-minutes
 PRIOR_RUNS: Final = 3.0  # excursions in them
 PRIOR_TAIL: Final = 3.0  # exponent: ten times as far is a thousand times as rare
-PRIOR_WEIGHT: Final = 10.0  # excursions that the exponent is worth
+PRIOR_WEIGHT: Final = 20.0  # excursions that the exponent is worth
+PRIOR_SPAN_S: Final = 60.0  # how much longer an excursion lasts, once it has lasted
+PRIOR_SPANS: Final = 5.0  # excursions that this is worth
+MOST_BY_SPAN: Final = 2.0  # decades that lasting long may add
 HALF_LIFE_S: Final = 6 * 3600.0
 
 Doubles = NDArray[np.float64]
@@ -32,20 +35,22 @@ class Noise:
         self.minutes = np.zeros(0)  # (groups,) row-minutes judged
         self.runs = np.zeros(0)
         self.logs = np.zeros(0)  # sum of ln(how far / FROM)
+        self.spans = np.zeros(0)  # seconds that excursions went on, together
         self.faded_at = 0.0
 
     def allocate(self, groups: int) -> None:
         more = groups - len(self.minutes)
         if more > 0:
-            for name in ("minutes", "runs", "logs"):
+            for name in ("minutes", "runs", "logs", "spans"):
                 setattr(self, name, np.concatenate([getattr(self, name), np.zeros(more)]))
 
     def watch(self, group: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
         """These rows were judged, each for so many seconds since the last time."""
         self.minutes += np.bincount(group, seconds / 60, len(self.minutes))
 
-    def ended(self, group: NDArray[np.int32], furthest: NDArray[np.float32]) -> None:
-        """Excursions that are over and were no alert."""
+    def ended(self, group: NDArray[np.int32], furthest: NDArray[np.float32], seconds: Doubles) -> None:
+        """Excursions that are over, were short, and were no alert."""
+        self.spans += np.bincount(group, seconds, len(self.spans))
         self.runs += np.bincount(group, minlength=len(self.runs))
         self.logs += np.bincount(group, np.log(np.maximum(furthest, FROM) / FROM), len(self.logs))
 
@@ -53,14 +58,21 @@ class Noise:
         if now - self.faded_at < 60:
             return
         left = 2.0 ** (-min(now - self.faded_at, 3600) / HALF_LIFE_S) if self.faded_at else 1.0
-        for array in (self.minutes, self.runs, self.logs):
+        for array in (self.minutes, self.runs, self.logs, self.spans):
             array *= left
         self.faded_at = now
 
-    def surprise(self, group: NDArray[np.int32], furthest: Doubles) -> Doubles:
-        """-log10 of the chance, a row and minute, of an excursion at least so far; 0 for none."""
+    def surprise(self, group: NDArray[np.int32], furthest: Doubles, seconds: Doubles, step: Doubles) -> Doubles:
+        """-log10 of the chance, a row and minute, of an excursion at least so far and so long; 0 for none.
+
+        Args:
+            seconds: (rows,) since it had lasted long enough to count.
+            step: (rows,) seconds between two points: nothing shorter is known.
+        """
         rate = (self.runs + PRIOR_RUNS) / (self.minutes + PRIOR_MINUTES)
         tail = (self.runs + PRIOR_WEIGHT) / (self.logs + PRIOR_WEIGHT / PRIOR_TAIL)
         far = np.maximum(furthest, FROM) / FROM
-        score = tail[group] * np.log10(far) - np.log10(rate[group])
+        span = (self.spans + PRIOR_SPANS * PRIOR_SPAN_S) / (self.runs + PRIOR_SPANS)
+        longer = np.minimum(MOST_BY_SPAN, seconds / np.maximum(span[group], step) / np.log(10))
+        score = longer + tail[group] * np.log10(far) - np.log10(rate[group])
         return np.asarray(np.where(furthest >= FROM, np.maximum(score, 0), 0))

@@ -1,6 +1,6 @@
 """From the table's seconds to one value a row and bin: gauges, money a second, lines a second.
 
-    cells of a second --add up by row--> sums and counts --every BIN_S, a fifth of the rows each second--> values
+    cells of a second --add up by row--> sums and counts --every BIN_S--> values
 
 A gauge's value is the mean of what was said in the bin; a bin in which nobody said anything has none. Money and lines
 are rates, for which silence is 0.
@@ -19,6 +19,7 @@ from paramedic_detector.series.table import SeriesTable
 
 BIN_S: Final = 5  # seconds of a gauge's bin
 RATE_BINS: Final = 6  # bins of 5 s in one of a rate
+SPREAD_FROM: Final = 5_000  # rows from which a fifth of them is closed each second, not all of them every fifth
 _MONEY: Final = Meaning(Kind.COST, False, False, False, False, False)
 _LINES: Final = Meaning(Kind.LOG, False, False, False, False, False)
 
@@ -36,6 +37,9 @@ class Closed:
     at: int  # end of the bins, unix seconds
 
 
+NOTHING_CLOSED: Final = Closed(np.empty(0, np.int64), np.empty(0), 0)
+
+
 class Rows:
     """Which series are judged as levels, and what their current bins hold."""
 
@@ -49,6 +53,7 @@ class Rows:
         self.supports = np.empty(0, bool)  # may not open an incident by what it measures
         self.total = np.empty(0, bool)
         self.by_calls = np.empty(0, bool)  # calls tell the same, where they are counted
+        self.rates = np.empty(0, bool)  # money and lines, for which silence is 0
         self.groups: dict[str, int] = {}
         self.services: dict[str, int] = {}
         self.with_calls: set[str] = set()  # services whose calls are known
@@ -61,10 +66,6 @@ class Rows:
     @property
     def size(self) -> int:
         return len(self.number)
-
-    @property
-    def rates(self) -> Flags:
-        return np.asarray(self.kind >= Kind.COST)
 
     def follow(self, table: SeriesTable) -> bool:
         """Rows for the table's new series; whether there are new series."""
@@ -104,6 +105,7 @@ class Rows:
             "supports": [means.shared or means.kind is Kind.LOG for _, _, means in new],
             "total": [means.total for _, _, means in new],
             "by_calls": [means.by_calls for _, _, means in new],
+            "rates": [means.kind >= Kind.COST for _, _, means in new],
             "_code": [codes[key.family] for _, key, _ in new],
             "_sum": np.zeros(len(new)),
             "_said": np.zeros(len(new)),
@@ -145,10 +147,14 @@ class Rows:
 
     def close(self, second: int) -> Closed:
         """The bins that end before `second`; their sums start anew."""
-        part = slice(second % BIN_S, self.size, BIN_S)
+        if self.size < SPREAD_FROM and second % BIN_S:
+            return NOTHING_CLOSED
+        part = slice(second % BIN_S, self.size, BIN_S if self.size >= SPREAD_FROM else 1)
         rates = self.rates[part]
         said, total = self._said[part], self._sum[part]
         over = np.where(rates, (second // BIN_S) % RATE_BINS == 0, said > 0)
+        if not over.any():
+            return NOTHING_CLOSED
         rows = np.arange(self.size)[part][over]
         values = np.where(rates, total / (BIN_S * RATE_BINS), total / np.maximum(said, 1))[over]
         self._sum[rows] = 0

@@ -53,7 +53,7 @@ class Usual:
         self.middle = np.full(size, np.nan, np.float32)
         self.low = np.full(size, np.nan, np.float32)
         self.high = np.full(size, np.nan, np.float32)
-        self.peak = np.full(size, np.nan, np.float32)  # highest for hours
+        self.peak = np.full(size, np.nan, np.float32)  # how high it stayed, for hours
         self.trough = np.full(size, np.nan, np.float32)
         self.whole = np.zeros(size, bool)  # counted in pieces
         self.floor = np.zeros(size, np.float32)
@@ -111,7 +111,7 @@ class Usual:
         for edge in (self.middle, self.low, self.high, self.peak, self.trough):
             edge[rows] = np.nan
 
-    def refresh(self, at: float, percent: NDArray[np.bool_], kind: NDArray[np.int8]) -> None:
+    def refresh(self, percent: NDArray[np.bool_], kind: NDArray[np.int8]) -> None:
         """Sort the histories that have grown by an eighth."""
         grown = (self.due > 0) & (self.count >= LEAST) & (self.due * 8 >= np.minimum(self.count, KEPT))
         rows = np.flatnonzero(grown)[:MOST_REFRESHED]
@@ -123,16 +123,17 @@ class Usual:
         middle = kept[places, n // 2]
         low = kept[places, np.floor(LOW * (n - 1)).astype(int)]
         high = kept[places, np.ceil(HIGH * (n - 1)).astype(int)]
-        self._remember_peaks(rows, kept[:, 0], kept[places, n - 1])
+        self.peak[rows] = np.fmax(high, high + (self.peak[rows] - high) * PEAK_KEPT)
+        self.trough[rows] = np.fmin(low, low + (self.trough[rows] - low) * PEAK_KEPT)
         self.middle[rows], self.low[rows], self.high[rows] = middle, low, high
         self.whole[rows] = (np.nan_to_num(kept) % 1 == 0).all(axis=1)
         self.floor[rows] = self._floors(middle, kept[places, n - 1], self.whole[rows], percent[rows], kind[rows])
         self.due[rows] = 0
 
-    def _remember_peaks(self, rows: Ints, least: Floats, most: Floats) -> None:
-        for edge, now, pick in ((self.peak, most, np.fmax), (self.trough, least, np.fmin)):
-            old = edge[rows]
-            edge[rows] = pick(now, now + (old - now) * PEAK_KEPT)
+    def remember(self, rows: Ints, stayed_above: Doubles, stayed_below: Doubles) -> None:
+        """How high and how low these levels stayed for as long as an alert needs, in health."""
+        self.peak[rows] = np.fmax(self.peak[rows], stayed_above)
+        self.trough[rows] = np.fmin(self.trough[rows], stayed_below)
 
     @staticmethod
     def _floors(
