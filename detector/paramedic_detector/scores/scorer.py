@@ -21,11 +21,13 @@ from paramedic_detector.scores.amounts import tokens
 from paramedic_detector.scores.baselines import Baselines, Flags
 from paramedic_detector.scores.findings import Finding, alerts_of
 from paramedic_detector.scores.hangs import hangs
+from paramedic_detector.scores.levels import Levels
 from paramedic_detector.scores.ratios import bad_calls
 from paramedic_detector.scores.recent import MINUTE, Recent
 from paramedic_detector.scores.times import borrow_limits, slow_calls
 from paramedic_detector.scores.traffic import traffic
 from paramedic_detector.scores.view import Cast, View
+from paramedic_detector.series.packing import pack, unpack
 from paramedic_detector.series.slots import Cell
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert
@@ -40,6 +42,7 @@ class Scorer:
     def __init__(self, baselines: Baselines | None = None) -> None:
         self.baselines = baselines or Baselines()
         self.threshold: float | None = None  # of the last step; None before the first
+        self.levels = Levels()
         self._recent, self._cast = Recent(), Cast()
 
     def score(self, table: SeriesTable, now: float, frozen: frozenset[SeriesKey]) -> list[Alert]:
@@ -55,7 +58,8 @@ class Scorer:
         view = self._view(table, now, _held(table, frozen))
         self.threshold = view.threshold
         findings = [finding for signal in SIGNALS for finding in signal(view)]
-        return alerts_of(findings, table, now)
+        alerts = alerts_of(findings, table, now) + self.levels.score(table, now, view.held)
+        return sorted(alerts, key=lambda alert: -alert.score)
 
     def _view(self, table: SeriesTable, now: float, held: Flags) -> View:
         base, recent, cast = self.baselines, self._recent, self._cast
@@ -80,8 +84,10 @@ class Scorer:
     # Surviving a restart
 
     def checkpoint(self) -> bytes:
-        """The baselines, in a compact versioned form."""
-        return self.baselines.checkpoint(self._cast.keys)
+        """The baselines of calls and levels, in a compact versioned form."""
+        levels = {f"levels_{name}": array for name, array in self.levels.checkpoint().items()}
+        calls = np.frombuffer(self.baselines.checkpoint(self._cast.keys), np.uint8)
+        return pack("scorer", {"calls": calls, **levels}, "")
 
     @classmethod
     def restore(cls, data: bytes) -> "Scorer":
@@ -90,7 +96,10 @@ class Scorer:
         Raises:
             ValueError: Not a checkpoint of this version.
         """
-        return cls(Baselines.restore(data))
+        arrays, _ = unpack("scorer", data)
+        scorer = cls(Baselines.restore(arrays.pop("calls").tobytes()))
+        scorer.levels.restore({name.removeprefix("levels_"): array for name, array in arrays.items()})
+        return scorer
 
 
 def _held(table: SeriesTable, frozen: frozenset[SeriesKey]) -> Flags:
