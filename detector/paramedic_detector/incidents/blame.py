@@ -123,8 +123,10 @@ def culprits(alerts: Sequence[Alert], topology: Topology) -> dict[str, list[Aler
             found[next(iter(possible))].append(alert)
         else:
             doubtful.append(alert)
+    sure = {peer: list(own) for peer, own in found.items() if any(alert.signal in OWN for alert in own)}
     for part in _by_onset(doubtful):
-        _share_out(part, found, topology)
+        certain = {peer for peer, own in sure.items() if began_together(own, part)}
+        _share_out(part, certain, found, topology)
     _add_levels([alert for alert in alerts if alert.signal in LEVELS], found, topology)
     return dict(found)
 
@@ -140,9 +142,13 @@ def _by_onset(alerts: Sequence[Alert]) -> list[list[Alert]]:
     return parts
 
 
-def _share_out(alerts: list[Alert], found: dict[str, list[Alert]], topology: Topology) -> None:
-    """Give each slow link to the end that explains more links than the other; the callee in doubt."""
-    certain = {peer for peer, own in found.items() if any(alert.signal in OWN for alert in own)}
+def _share_out(alerts: list[Alert], certain: set[str], found: dict[str, list[Alert]], topology: Topology) -> None:
+    """Give each slow link to the end that explains more links than the other; the callee in doubt.
+
+    Args:
+        certain: Peers that are abnormal by what is measured of them alone.
+        found: Alerts by culprit, which grows.
+    """
     left = list(alerts)
     while left:
         weights = _weights(left, certain)
@@ -202,6 +208,7 @@ def below(peer: str, own: Sequence[Alert], by_peer: Mapping[str, Sequence[Alert]
         and topology.reaches(peer, other)
         and not topology.reaches(other, peer)
         and began(theirs) <= since + EARLIER_S
+        and not all(alert.signal is Signal.DRIFT for alert in theirs)
     ]
 
 

@@ -17,7 +17,8 @@ KEPT: Final = 8  # newest ends of a class
 LEAST: Final = 4  # ends before anything is believed
 HEALS: Final = 0.85  # share of them that healed by themselves
 LONGEST_S: Final = 48.0  # what lasts longer does not count as healing by itself
-MARGIN: Final = 1.25  # the pause is this much longer than what healed lasted
+MARGIN: Final = 1.25  # the pause is this much longer than what healed lasted,
+SLACK_S: Final = 2.0  # and by so much: what opened an incident had been there for a moment
 STRONG: Final = 10.0  # a score from which nothing is paused
 MOST_CALLS: Final = 0.5  # share of calls that are hurt, likewise
 FORGET_S: Final = 30 * 86_400.0
@@ -76,7 +77,7 @@ class Pauses:
         healed = [end.lasted_s for end in ends if end.healed]
         if len(ends) < LEAST or not ends[-1].healed or len(healed) < HEALS * len(ends):
             return 0.0
-        wanted = MARGIN * max(healed)
+        wanted = MARGIN * max(healed) + SLACK_S
         return next((step for step in STEPS_S if step >= wanted), STEPS_S[-1])
 
     def sentence(self, name: str) -> str:
