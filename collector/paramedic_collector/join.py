@@ -69,6 +69,10 @@ class Join:
         children["server"], children["came"] = facts["kind"][born] == fact.SERVER, now
         self._children.append(children)
 
+    def lose(self, parents: NDArray[np.uint64]) -> None:
+        """The self-times of these are not known, as if their children had been evicted."""
+        self._lost = np.concatenate((self._lost, np.unique(parents)))[-_MOST_LOST:]
+
     def close(self, now: float) -> list[Part]:
         """The windows of the parents whose time is up."""
         due = self._take_due(now)
@@ -103,7 +107,7 @@ class Join:
         if alive.all():
             return
         self.evicted += int((~alive).sum())
-        self._lost = np.concatenate((self._lost, np.unique(pool["parent"][~alive])))[-_MOST_LOST:]
+        self.lose(pool["parent"][~alive])
         self._children = [pool[alive]]
 
     def _self_times(self, due: Facts, known: NDArray[np.bool_], owner: Ints, children: Children) -> list[Part]:

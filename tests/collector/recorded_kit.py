@@ -136,3 +136,23 @@ def _covered(parent, children):
         a, b = max(a, reached), min(b, end)
         covered, reached = covered + max(0, b - a), max(reached, b)
     return covered
+
+
+def log(text="asked", at=0.0, trace="1", span="1", service="shop", severity="INFO", **more):
+    """A line `at` seconds after T0."""
+    return {"ts_unix_ns": T0 * NANO + round(at * NANO), "service": service, "trace_id": trace, "span_id": span,
+            "severity": severity, "template": text, "body": f"{text} 1", **more}  # fmt: skip
+
+
+def point(value, at=0, metric="cpu", pod="shop-1", service="shop"):
+    return {"ts": T0 + at, "service": service, "pod": pod, "metric": metric, "value": value}
+
+
+def random_logs(seed, lines=300, seconds=60):
+    """Lines of a few spans, some without one, at moments of their own."""
+    dice = random.Random(seed)
+    return [
+        log(dice.choice("abc"), at * seconds / lines, f"{dice.randrange(1, 9):032x}", f"{dice.randrange(1, 4):016x}",
+            dice.choice(["shop", "orders"]), dice.choice(["INFO", "ERROR"]))
+        for at in range(lines)
+    ]  # fmt: skip

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from paramedic_collector.sketch import Floats, Ints
 
 UNITS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-_UNITS_OF_TYPE: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _OLDEST_NS: Final = 315_532_800 * UNITS["s"]  # 1980: an earlier moment was written in another unit
 _NEWEST_NS: Final = 7_258_118_400 * UNITS["s"]  # 2200: nor a later one
 
@@ -107,39 +106,47 @@ class Columns:
         if name is None:
             return np.zeros(len(self), np.int64)
         said = name.rsplit("_", 1)[-1]
-        factor = UNITS[said] if name.startswith(f"{stem}_") and said in UNITS else UNITS[unit]
-        moments = self._spans_of_time(name, factor)
-        if moments is None or not len(moments):
+        read = self._amounts(name, UNITS[said] if name.startswith(f"{stem}_") and said in UNITS else UNITS[unit])
+        if read is None or not len(read[0]):
             return np.zeros(len(self), np.int64)
-        far = (moments < _OLDEST_NS) | (moments > _NEWEST_NS)
+        amounts, factor = read
+        far = (amounts < _OLDEST_NS // factor) | (amounts > _NEWEST_NS // factor)
         if far.any():
             at = int(np.flatnonzero(far)[0])
             value, word = self.table[name][at].as_py(), {v: k for k, v in UNITS.items()}[factor]
             self.mistake(f"{name} should be a moment in unix {word}, row {at} has {value!r}: is it in another unit?")
-        return moments
+            return np.zeros(len(self), np.int64)
+        return _whole(amounts, factor)
 
     def lengths(self, stem: str) -> Ints:
         """Nanoseconds, from `stem`_ns, _us, _ms or _s, or from a duration; what is negative counts as 0."""
         name = self.first([*(f"{stem}_{one}" for one in UNITS), stem])
         if name is None:
             return np.zeros(len(self), np.int64)
-        found = self._spans_of_time(name, UNITS.get(name.rsplit("_", 1)[-1], 1))
-        return np.zeros(len(self), np.int64) if found is None else np.maximum(found, 0)
+        read = self._amounts(name, UNITS.get(name.rsplit("_", 1)[-1], 1))
+        return np.zeros(len(self), np.int64) if read is None else np.maximum(_whole(*read), 0)
 
-    def _spans_of_time(self, name: str, factor: int) -> Ints | None:
+    def _amounts(self, name: str, factor: int) -> tuple[Ints | Floats, int] | None:
+        """A column of times as it is written, and the nanoseconds of its unit; None when it is no such column."""
         column = self.table[name]
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type))
         if column.null_count:
             self.mistake(f"{name} has {column.null_count} rows without a value")
             return None
         if pa.types.is_timestamp(column.type) or pa.types.is_duration(column.type):
-            factor = _UNITS_OF_TYPE[column.type.unit]
-            column = column.cast(pa.int64())
+            factor, column = UNITS[column.type.unit], column.cast(pa.int64())
         if pa.types.is_integer(column.type):
-            return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64) * factor
+            return np.asarray(column.cast(pa.int64()).to_numpy(), np.int64), factor
         values = self.numbers(name)
-        if not np.isfinite(values).all():
-            return None
-        return np.rint(values * factor).astype(np.int64)
+        return (values, factor) if np.isfinite(values).all() else None
+
+
+def _whole(amounts: Ints | Floats, factor: int) -> Ints:
+    """Nanoseconds."""
+    return (
+        np.rint(amounts * factor).astype(np.int64) if amounts.dtype.kind == "f" else amounts.astype(np.int64) * factor
+    )
 
 
 def texts_of(column: pa.ChunkedArray) -> Texts:

@@ -42,6 +42,7 @@ from paramedic_collector.recorded.kinds import crossings, kinds_of, kinds_of_tre
 from paramedic_collector.sketch import NANO, Floats, Ints, group
 
 LATE_S: Final = 1  # a child that ended later than this after its parent's second comes too late, as in live traffic
+EARLY_S: Final = 120  # one that ended this long before it is forgotten, and its parent's self-time is not known
 _ERROR: Final = 2  # OTLP's status
 U64s = NDArray[np.uint64]
 
@@ -70,6 +71,7 @@ class Spans:
     is_tree: bool  # whether the set says who is whose child; without it no self-time and no gap is known
     hop_from: NDArray[np.int32]  # (n,) place in `services` of who called a span without a client's span; -1 for none
     services: list[str]  # of the m resources
+    lost: U64s  # marks of spans that outlived what is remembered of their children
     _columns: dict[int, NDArray[np.int64]]  # by column of `columns.spans`; the others are 0
     _codes: dict[int, tuple[NDArray[np.int32], Ints, Ints]]  # a text's column: codes, marks, places in the pool
     _resources: Ints  # (RESOURCE_COLUMNS, m)
@@ -145,11 +147,13 @@ def _spans(raws: Sequence[_Raw]) -> Spans:
     if is_tree and not kind.any():
         kind = kinds_of_tree(services.codes, parent_at)
     late = (parent_at >= 0) & (known_at > known_at[parent_at] + LATE_S)
+    early = (parent_at >= 0) & (known_at <= known_at[parent_at] - EARLY_S)
+    forgetful = parent_at[early]
     columns = {
         TRACE: trace[:, 0].view(np.int64),
         TRACE + 1: trace[:, 1].view(np.int64),
         SPAN: span.view(np.int64),
-        PARENT: np.where(late, 0, parent.view(np.int64)),
+        PARENT: np.where(late | early, 0, parent.view(np.int64)),
         START: start[order],
         END: end[order],
         KIND: kind,
@@ -167,7 +171,8 @@ def _spans(raws: Sequence[_Raw]) -> Spans:
     columns[RESOURCE] = whose
     hops = (kind == SERVER) & crossings(services.codes, parent_at) & (kind[parent_at] != CLIENT)
     hop_from = np.where(hops, whose[parent_at], -1).astype(np.int32)
-    return Spans(known_at, is_tree, hop_from, of, columns, codes, resources, bytes(pool.payload))
+    lost = mark(trace[forgetful], span[forgetful])
+    return Spans(known_at, is_tree, hop_from, of, lost, columns, codes, resources, bytes(pool.payload))
 
 
 def _all(raws: Sequence[_Raw], name: str) -> NDArray[Any]:

@@ -23,7 +23,7 @@ from paramedic_collector.logs import fold_told
 from paramedic_collector.parts import Part, whole
 from paramedic_collector.recorded.logs import Logs
 from paramedic_collector.recorded.metrics import Metrics
-from paramedic_collector.recorded.spans import LATE_S, Spans
+from paramedic_collector.recorded.spans import EARLY_S, LATE_S, Spans
 from paramedic_collector.sketch import Ints
 from paramedic_collector.tables import Tables
 from paramedic_collector.windows import WindowBatch
@@ -52,7 +52,9 @@ class Stepping:
             raise ValueError(f"every_s must be at least 1 second, got {every_s!r}")
         self._spans, self._metrics, self._logs, self._every_s = spans, metrics, logs, every_s
         self._tables = Tables(limit=_LIMIT, keep_s=np.inf, clock=float)
-        self._join = Join(self._tables, wait_s=float(LATE_S), limit_bytes=_JOIN_BYTES)
+        self._join = Join(self._tables, wait_s=float(LATE_S), keep_s=float(EARLY_S), limit_bytes=_JOIN_BYTES)
+        if spans is not None:
+            self._join.lose(spans.lost)
         self._flows = Flows(self._tables, limit_bytes=_JOIN_BYTES)
         nothing = np.empty(0, np.int64)
         self._known = [  # when everything is known: of spans, of points, of lines
