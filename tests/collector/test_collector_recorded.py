@@ -184,15 +184,19 @@ def test_metrics_are_gauges_of_their_second(tmp_path):
         (T0 + 60, "shop", "shop-2", "cpu"): (1, 7.0, 7.0, 7.0, None),
     }
     assert found.granularity_s == 60
+    assert (found.moments("metrics") - T0).tolist() == [0, 60]
 
 
 def test_a_set_says_what_it_has(tmp_path):
     found = recorded(tmp_path, spans=[span(1, 0, at=0.95), span(2, 0, at=7), span(3, 0, at=7.1)])
     assert [kind for kind in ("spans", "metrics", "logs", "alerts", "updates", "graph") if found.has(kind)] == ["spans"]
-    assert (found.seconds - T0).tolist() == [1, 7]
+    assert (found.seconds - T0).tolist() == (found.moments("spans") - T0).tolist() == [1, 7]
+    assert found.moments("logs").tolist() == []
     assert found.granularity_s is None
     with pytest.raises(ValueError, match="not 'traces'"):
         found.has("traces")
+    with pytest.raises(ValueError, match="not of 'alerts'"):
+        found.moments("alerts")
     with pytest.raises(ValueError, match="every_s must be at least 1 second, got 0"):
         next(found.batches(every_s=0))
 

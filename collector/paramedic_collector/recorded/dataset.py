@@ -58,7 +58,19 @@ class Recorded:
     @property
     def seconds(self) -> Ints:
         """The unix seconds in which at least one span ended, ascending."""
-        return np.empty(0, np.int64) if self.spans is None else np.unique(self.spans.known_at) - 1
+        return self.moments("spans")
+
+    def moments(self, kind: str) -> Ints:
+        """The unix seconds in which there is something of "spans", "metrics" or "logs", ascending."""
+        known = {
+            "spans": None if self.spans is None else self.spans.known_at,
+            "metrics": None if self.metrics is None else self.metrics.ts + 1,
+            "logs": None if self.logs is None else self.logs.known_at,
+        }
+        if kind not in known:
+            raise ValueError(f"there are moments of {', '.join(known)}, not of {kind!r}")
+        found = known[kind]
+        return np.empty(0, np.int64) if found is None else np.unique(found) - 1
 
     @property
     def granularity_s(self) -> float | None:
