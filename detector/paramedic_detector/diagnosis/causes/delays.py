@@ -100,8 +100,9 @@ def _gaps(view: View) -> Rows | None:
     whole = view.histograms(numbers, rows, len(numbers), DURATION)
     has_gap = (gap[1].sum(axis=-1) > 0)[..., None]
     window, usual = (np.where(has_gap, a, b) for a, b in zip(gap, whole, strict=True))
-    tells = np.isin(other, view.index.series("server")[1])  # his own spans hold his own time: without gaps, not known
-    excess = np.where(tells & ~has_gap[..., 0], 0.0, excess_s(window, usual))
+    # Without gaps, the calls of one who calls others himself may be slow because of them.
+    between = np.isin(other, view.index.series("server")[1]) & np.isin(other, owner) & ~has_gap[..., 0]
+    excess = np.where(between, 0.0, excess_s(window, usual))
     return owner, other, excess, window.sum(axis=-1)
 
 

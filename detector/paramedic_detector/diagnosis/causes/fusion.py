@@ -17,10 +17,12 @@ from paramedic_detector.diagnosis.causes.module import Evidence, Module
 from paramedic_detector.diagnosis.causes.view import View
 
 Floats = NDArray[np.float64]
-NOISE_Q: Final = 0.9  # of what the loudest name of each quiet piece scores
-ENOUGH_PIECES: Final = 4  # with fewer, their loudest
+NOISE_Q: Final = 0.9  # of what the second loudest name of each quiet piece scores
+ENOUGH_PIECES: Final = 4  # with fewer, the most that it scored
+OWN: Final = 2.0  # times what a name scores in half of the pieces is its own noise
 WORTH: Final = 0.2  # of the usual amount of data, which a quiet piece must have to count
 BELOW_NOISE: Final = 0.1  # weight of scores that are no evidence: they only break ties
+Noise = Floats  # (names,) what a module scores when nothing is wrong; (1,) when that is the same for all
 
 
 @dataclass(frozen=True)
@@ -33,26 +35,33 @@ class Part:
     evidence: Evidence
 
 
-def noise_of(quiet: Evidence | None, least: float) -> float:
-    """What the module says when nothing is wrong."""
+def noise_of(quiet: Evidence | None, least: float) -> Noise:
+    """What the module says of each name when nothing is wrong.
+
+    The second loudest name of a piece stands for the noise of all: the loudest may be the root of an incident that
+    nobody knew of. A name that is always louder than that has a noise of its own.
+    """
     if quiet is None or not len(quiet.scores):
-        return least
-    usual = float(np.median(quiet.weight[quiet.weight > 0])) if (quiet.weight > 0).any() else 0.0
-    loudest = quiet.scores[(quiet.weight >= WORTH * usual) & (quiet.weight > 0)].max(axis=1, initial=0.0)
-    if not len(loudest):
-        return least
-    noise = loudest.max() if len(loudest) < ENOUGH_PIECES else np.quantile(loudest, NOISE_Q)
-    return float(max(noise, least))
+        return np.array([least])
+    has_data = quiet.weight > 0
+    usual = float(np.median(quiet.weight[has_data])) if has_data.any() else 0.0
+    pieces = quiet.scores[has_data & (quiet.weight >= WORTH * usual)]
+    if not len(pieces) or pieces.shape[1] < 2:
+        return np.array([least])
+    second = np.partition(pieces, -2, axis=1)[:, -2]
+    of_all = second.max() if len(second) < ENOUGH_PIECES else np.quantile(second, NOISE_Q)
+    return np.asarray(np.maximum(OWN * np.median(pieces, axis=0), max(float(of_all), least)))
 
 
-def parts_of(modules: Sequence[Module], noise: Sequence[float], window: View) -> list[Part]:
+def parts_of(modules: Sequence[Module], noise: Sequence[Noise], window: View) -> list[Part]:
     """Every module that has data, in the order given."""
-    found = []
+    found, names = [], len(window.index.names)
     for module, level in zip(modules, noise, strict=True):
         evidence = module(window)
         if evidence is None:
             continue
-        ratio = evidence.scores[0] / level
+        known = level if len(level) == 1 else np.concatenate([level, np.full(names - len(level), level.min())])
+        ratio = evidence.scores[0] / known
         gain = np.log(np.maximum(ratio, 1.0))
         found.append(Part(module.name, gain, ratio / (1 + ratio), evidence))
     return found

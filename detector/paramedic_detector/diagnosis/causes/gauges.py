@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from paramedic_detector.diagnosis.causes.index import Numbers
 from paramedic_detector.diagnosis.causes.module import Evidence, best_of
+from paramedic_detector.diagnosis.causes.roles import Role
 from paramedic_detector.diagnosis.causes.view import View
 from paramedic_detector.series.slots import Cell, Triples
 
@@ -24,12 +25,15 @@ Floats = NDArray[np.float64]
 STEPS: Final = 18  # of the grid, in a window that has so many points
 LONGEST_STEP_S: Final = 10.0  # unless the points themselves lie farther apart
 MOST_STEPS: Final = 720  # of quiet time
-PIECES: Final = 24
+FOLDS: Final = 4
 LEAST_POINTS: Final = 6  # of quiet time, for a series that is judged
 OWN_FLOOR: Final = 0.02  # of the largest value that the series ever had
-SIBLINGS_FLOOR: Final = 0.05  # of what the same metric usually is elsewhere
+SIBLINGS_FLOOR: Final = 0.3  # of what the same metric usually is elsewhere
 USUAL_FLOOR: Final = 0.1  # of the series' own median
 DROPS_COUNT: Final = 0.5
+OUTCOMES_COUNT: Final = 0.7  # as an exponent; of metrics that callers feel too
+HALF: Final = 0.5  # likewise; of metrics that follow traffic, or that everything on a host shares
+LITTLE: Final = 1e-3
 LEAST: Final = 0.5  # ranges beyond the usual range that are nothing in any system
 MOST: Final = 100.0
 COUNTER_RISES: Final = (0.98, 0.5)  # never falls, and rises in half of the steps: a running total
@@ -57,16 +61,25 @@ class Gauges:
             return None
         quiet, window = _ranges(grid, metric)
         noise = _noise(quiet, metric)
-        values = (quiet if view.is_quiet else window) / noise[:, None]
+        told = np.array([_weight(role, view) for role in view.index.roles])[metric]
+        values = np.maximum((quiet if view.is_quiet else window) / noise[:, None], LITTLE) ** told[:, None]
+        values[told == 0] = 0
         scores = best_of(len(view.index.names), owner, values.T)
 
         def say(name: int) -> str:
             mine = np.flatnonzero(owner == name)
             at = int(mine[np.argmax(values[mine, 0])])
-            now, usual = float(np.nanmean(grid.window[at])), float(np.nanmedian(grid.quiet[at]))
+            now, usual = (float(np.median(row[~np.isnan(row)])) for row in (grid.window[at], grid.quiet[at]))
             return f"{view.table.keys[int(numbers[at])].part('metric')} is {now:.3g} instead of {usual:.3g}"
 
         return Evidence(scores, np.ones(len(scores)), say)
+
+
+def _weight(role: Role, view: View) -> float:
+    """How much a metric counts: what spans measure is left to them."""
+    if role is Role.OUTCOME:
+        return 0.0 if len(view.index.series("server")[0]) else OUTCOMES_COUNT
+    return HALF if role in (Role.HOST, Role.TRAFFIC) else 1.0
 
 
 def _grid(view: View, numbers: Numbers) -> Grid | None:
@@ -148,26 +161,52 @@ def _rates_of_counters(grid: Grid) -> Grid:
 
 
 def _ranges(grid: Grid, metric: Numbers) -> tuple[Floats, Floats]:
-    """How many usual ranges each series lies beyond its usual range: in pieces of quiet time, and in the window."""
-    low, median, high = _quantiles(grid.quiet, (0.02, 0.5, 0.98))
+    """How many usual ranges each series lies beyond its usual range: in pieces of quiet time, and in the window.
+
+    A piece is held against the others alone: its own points would make it look usual.
+    """
+    width = max(1, grid.window.shape[1])
+    pieces = grid.quiet.shape[1] // width
+    quiet = grid.quiet[:, grid.quiet.shape[1] - pieces * width :]
     biggest = np.fmax(_largest(np.abs(grid.quiet)), _largest(np.abs(grid.window)))
+    fold = np.arange(pieces) % FOLDS
+    found = np.zeros((len(quiet), pieces))
+    for part in range(min(FOLDS, pieces) if pieces > 1 else 0):
+        mine = np.repeat(fold == part, width)
+        usual = _usual(quiet[:, ~mine], biggest, metric)
+        found[:, fold == part] = _lasting(usual.beyond(quiet[:, mine]).reshape(len(quiet), -1, width))
+    window = _usual(grid.quiet, biggest, metric).beyond(grid.window)
+    return found, _lasting(window[:, None, :])
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The usual range of each series, and what counts as one range; NaN for a series with too few points."""
+
+    low: Floats
+    high: Floats
+    below: Floats
+    above: Floats
+
+    def beyond(self, values: Floats) -> Floats:
+        """(series, steps) ranges beyond the usual range, either way; 0 inside, NaN where nothing is known."""
+        with np.errstate(invalid="ignore"):
+            up = (values - self.high[:, None]) / self.above[:, None]
+            down = DROPS_COUNT * (self.low[:, None] - values) / self.below[:, None]
+            return np.clip(np.fmax(up, down), 0, MOST)
+
+
+def _usual(quiet: Floats, biggest: Floats, metric: Numbers) -> Usual:
+    low, median, high = _quantiles(quiet, (0.02, 0.5, 0.98))
     floor = USUAL_FLOOR * np.abs(median) + OWN_FLOOR * biggest + SIBLINGS_FLOOR * _usual_of_kind(median, metric)
     floor = np.maximum(floor, 1e-12)
-    judged = (~np.isnan(grid.quiet)).sum(axis=1) >= LEAST_POINTS
-
-    def beyond(values: Floats) -> Floats:
-        with np.errstate(invalid="ignore"):
-            up = (values - high[:, None]) / (high - median + floor)[:, None]
-            down = DROPS_COUNT * (low[:, None] - values) / (median - low + floor)[:, None]
-            return np.clip(np.where(judged[:, None], np.fmax(up, down), np.nan), 0, MOST)
-
-    width = max(1, grid.window.shape[1])
-    steps = grid.quiet.shape[1] // width * width
-    quiet = beyond(grid.quiet[:, grid.quiet.shape[1] - steps :])
-    pieces = quiet.reshape(len(quiet), -1, width)
-    if pieces.shape[1] > PIECES:
-        pieces = pieces[:, np.linspace(0, pieces.shape[1] - 1, PIECES).round().astype(int)]
-    return _lasting(pieces), _lasting(beyond(grid.window)[:, None, :])
+    judged = (~np.isnan(quiet)).sum(axis=1) >= LEAST_POINTS
+    return Usual(
+        low=np.where(judged, low, np.nan),
+        high=np.where(judged, high, np.nan),
+        below=median - low + floor,
+        above=high - median + floor,
+    )
 
 
 def _lasting(values: Floats) -> Floats:
@@ -185,7 +224,7 @@ def _noise(quiet: Floats, metric: Numbers) -> Floats:
     np.maximum.at(worst, metric, quiet)
     of_kind = np.quantile(worst, 0.9, axis=1)[metric]
     own = np.quantile(quiet, 0.9, axis=1)
-    return np.asarray(np.sqrt(np.maximum(of_kind, LEAST) * np.maximum(own, LEAST)))
+    return np.asarray(np.maximum(np.maximum(of_kind, own), LEAST))
 
 
 def _quantiles(values: Floats, shares: tuple[float, ...]) -> tuple[Floats, ...]:

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from paramedic_detector.diagnosis.causes.roles import Role, role_of
 from paramedic_detector.series.table import SeriesTable
 
 Numbers = NDArray[np.int64]
@@ -28,7 +29,7 @@ class Index:
         self._size = 0
         self._rows: dict[str, list[tuple[int, int, int]]] = {}
         self._arrays: dict[str, Numbers] = {}
-        self.metrics: list[str] = []  # by their number
+        self.roles: list[Role] = []  # of each metric, by its number
         self._of_metric: dict[str, int] = {}
         self.templates: list[tuple[int, str]] = []  # (service, template) by their number
         self._of_template: dict[tuple[int, str], int] = {}
@@ -96,8 +97,8 @@ class Index:
     def _metric(self, metric: str) -> int:
         found = self._of_metric.get(metric)
         if found is None:
-            found = self._of_metric[metric] = len(self.metrics)
-            self.metrics.append(metric)
+            found = self._of_metric[metric] = len(self.roles)
+            self.roles.append(role_of(metric))
         return found
 
     def _template(self, service: int, template: str) -> int:

@@ -17,7 +17,7 @@ from paramedic.contract.command import Target
 from paramedic_detector.diagnosis.causes.blame import Blame, blame_of
 from paramedic_detector.diagnosis.causes.delays import Delays
 from paramedic_detector.diagnosis.causes.errors import Errors
-from paramedic_detector.diagnosis.causes.fusion import Part, fused, noise_of, parts_of
+from paramedic_detector.diagnosis.causes.fusion import Noise, Part, fused, noise_of, parts_of
 from paramedic_detector.diagnosis.causes.gauges import Gauges
 from paramedic_detector.diagnosis.causes.index import Index
 from paramedic_detector.diagnosis.causes.logs import Flows, Lines
@@ -25,7 +25,7 @@ from paramedic_detector.diagnosis.causes.members import Member, members_of
 from paramedic_detector.diagnosis.causes.module import Module
 from paramedic_detector.diagnosis.causes.own_time import OwnTime
 from paramedic_detector.diagnosis.causes.sentences import evidence_of, kind_of
-from paramedic_detector.diagnosis.causes.view import Past, Quiet, View, piece_length_s, window_of
+from paramedic_detector.diagnosis.causes.view import Past, Quiet, View, amount_of, window_of
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert, Suspect
@@ -48,7 +48,7 @@ class Causes:
     def __init__(self, parts: Sequence[Module] | None = None) -> None:
         self.modules = tuple(modules() if parts is None else parts)
         self._indexes: dict[int, tuple[SeriesTable, Index]] = {}
-        self._calm: dict[tuple[object, ...], tuple[Quiet, list[float]]] = {}
+        self._calm: dict[tuple[object, ...], tuple[Quiet, list[Noise]]] = {}
 
     def rank(
         self,
@@ -95,8 +95,9 @@ class Causes:
     def parts(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[Part]:
         """What every module says of every name of the index, against its own noise."""
         index = self._index(table)
-        quiet, noise = self._calm_before(table, now, onset, past)
-        return parts_of(self.modules, noise, View(index, table, quiet, window_of(table, onset, now)))
+        window = window_of(table, onset, now)
+        quiet, noise = self._calm_before(table, onset, amount_of(window), past)
+        return parts_of(self.modules, noise, View(index, table, quiet, window))
 
     def _index(self, table: SeriesTable) -> Index:
         known = self._indexes.get(id(table))
@@ -106,11 +107,10 @@ class Causes:
         index.extend(table)
         return index
 
-    def _calm_before(self, table: SeriesTable, now: float, onset: float, past: Past) -> tuple[Quiet, list[float]]:
-        length_s = piece_length_s(onset, now)
-        place = (id(table), int(onset), length_s, tuple(past))
+    def _calm_before(self, table: SeriesTable, onset: float, amount: int, past: Past) -> tuple[Quiet, list[Noise]]:
+        place = (id(table), int(onset), amount, tuple(past))
         if place not in self._calm:
-            quiet = Quiet.before(table, onset, length_s, past)
+            quiet = Quiet.before(table, onset, amount, past)
             view = View(self._index(table), table, quiet, None)
             noise = [noise_of(module(view) if quiet.pieces else None, module.least) for module in self.modules]
             while len(self._calm) >= KEPT:

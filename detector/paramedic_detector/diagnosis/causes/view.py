@@ -1,9 +1,10 @@
-"""What happened since an onset, beside quiet time cut into pieces of the same length.
+"""What happened since an onset, beside quiet time cut into pieces of the same size.
 
     slots of the table --> [ quiet 1 ][ quiet 2 ] ... [ quiet K ][ the rest ] | guard | [ window: onset to now ]
 
 A module compares the window with all quiet time. It is calibrated by doing the very same to each quiet piece, against
-all others: what it says there is its own noise. Earlier incidents are left out of quiet time.
+all others: what it says there is its own noise. A piece has as much data as the window, since few calls make more noise
+than many. Earlier incidents are left out of quiet time.
 """
 
 from collections.abc import Sequence
@@ -21,11 +22,11 @@ Floats = NDArray[np.float64]
 Past = Sequence[tuple[float, float]]
 GUARD_S: Final = 10.0  # before the onset, of which nobody knows whether it is quiet
 BACK_S: Final = 3600.0  # of quiet time, when it has enough
-ENOUGH: Final = 20_000.0  # entries of quiet time; with fewer it reaches further back
+ENOUGH: Final = 10  # times as much as the window has; with less, quiet time reaches further back
 MOST_ENTRIES: Final = 4_000_000
 MOST_WINDOW_S: Final = 1800.0
 PIECES: Final = 24
-LENGTHS_S: Final = (10, 20, 40, 80, 160, 300)  # of the pieces: the longest that is no longer than the window
+LEAST_ENTRIES: Final = 50  # of a piece
 BEFORE_PAST_S, AFTER_PAST_S = 5.0, 30.0  # around earlier incidents
 
 
@@ -73,9 +74,14 @@ class Quiet:
     slots: tuple[tuple[float, int, Triples], ...]  # middle, piece, cells: for what needs moments
 
     @classmethod
-    def before(cls, table: SeriesTable, onset: float, length_s: int, past: Past) -> "Quiet":
-        slots = _quiet_slots(table, onset - GUARD_S, past)
-        piece, pieces = _pieces(slots, onset - GUARD_S, length_s)
+    def before(cls, table: SeriesTable, onset: float, amount: int, past: Past) -> "Quiet":
+        """Quiet time in pieces that have as much data as the window.
+
+        Args:
+            amount: Entries of the window, see `amount_of`.
+        """
+        slots = _quiet_slots(table, onset - GUARD_S, amount, past)
+        piece, pieces = _pieces(slots, amount)
         seconds = np.bincount(piece, [slot.span_s for slot in slots], pieces + 1).astype(np.float64)
         return cls(
             cells=_pile([slot.cells for slot in slots], piece, pieces + 1),
@@ -130,35 +136,44 @@ def window_of(table: SeriesTable, onset: float, now: float) -> list[Slot]:
     return table.slots(onset, min(now + 1, onset + MOST_WINDOW_S))
 
 
-def piece_length_s(onset: float, now: float) -> int:
-    return max((s for s in LENGTHS_S if s <= now + 1 - onset), default=LENGTHS_S[0])
+def amount_of(window: Sequence[Slot]) -> int:
+    """How much data a window has, to a factor of two: that of calls, or of all when there are no calls."""
+    calls = sum(_amount(slot, True) for slot in window)
+    amount = calls or sum(_amount(slot, False) for slot in window)
+    return int(2 ** round(np.log2(max(amount, LEAST_ENTRIES)))) * (1 if calls else -1)
 
 
-def _quiet_slots(table: SeriesTable, end: float, past: Past) -> list[Slot]:
+def _amount(slot: Slot, calls: bool) -> int:
+    return len(slot.details.idx) if calls else len(slot.cells.idx)
+
+
+def _quiet_slots(table: SeriesTable, end: float, amount: int, past: Past) -> list[Slot]:
     """Newest first."""
     kept: list[Slot] = []
-    entries = 0
+    entries = enough = 0
     taboo = sorted((a - BEFORE_PAST_S, b + AFTER_PAST_S) for a, b in past)
     for slot in reversed(table.slots(0, end)):
         if slot.ts + slot.span_s > end or any(slot.ts < b and slot.ts + slot.span_s > a for a, b in taboo):
             continue
-        if entries > MOST_ENTRIES or (end - slot.ts > BACK_S and entries > ENOUGH):
+        if entries > MOST_ENTRIES or (end - slot.ts > BACK_S and enough > ENOUGH * abs(amount)):
             break
         kept.append(slot)
         entries += slot.entries
+        enough += _amount(slot, amount > 0)
     return kept
 
 
-def _pieces(slots: Sequence[Slot], end: float, length_s: int) -> tuple[Numbers, int]:
-    """(slots,) which piece each belongs to, and how many there are; pieces beyond PIECES are the rest."""
+def _pieces(slots: Sequence[Slot], amount: int) -> tuple[Numbers, int]:
+    """(slots,) which piece each belongs to, and how many there are; what is beyond PIECES or incomplete is the rest."""
     if not slots:
         return np.empty(0, np.int64), 0
-    raw = np.array([int((end - slot.ts - slot.span_s / 2) // length_s) for slot in slots])
-    present = np.unique(raw)
-    chosen = present
-    if len(present) > PIECES:
-        chosen = present[np.unique(np.linspace(0, len(present) - 1, PIECES).round().astype(int))]
-    number = np.full(int(present.max()) + 1, len(chosen), np.int64)
+    so_far = np.cumsum([_amount(slot, amount > 0) for slot in slots])
+    raw = np.maximum(so_far - 1, 0) // abs(amount)
+    whole = int(so_far[-1]) // abs(amount)
+    chosen = np.arange(whole)
+    if whole > PIECES:
+        chosen = np.unique(np.linspace(0, whole - 1, PIECES).round().astype(int))
+    number = np.full(int(raw.max()) + 1, len(chosen), np.int64)
     number[chosen] = np.arange(len(chosen))
     return np.asarray(number[raw]), len(chosen)
 
