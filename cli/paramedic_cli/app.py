@@ -18,6 +18,7 @@ from paramedic_cli.commands import (
     evaluate,
     incidents,
     run,
+    simulate,
     slo,
     stop,
     token,
@@ -37,6 +38,7 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("drill")(drill.drill)
 app.command("eval")(evaluate.evaluate)
+app.command("simulate")(simulate.simulate)
 app.command("dashboard")(dashboard.dashboard)
 app.command("doctor")(doctor.doctor)
 app.add_typer(incidents.app, name="incidents")

@@ -19,7 +19,7 @@ _SERVICES: Final = (
     "contacts", "coupons", "customers", "delivery", "files", "exports", "fares", "feedback", "forms", "fraud",
     "geo", "history", "identity", "inventory", "invoices", "knowledge", "ledger", "loyalty", "mail", "media", "menu",
     "notes", "offers", "parcels", "payments", "people", "plans", "policies", "prices", "profiles", "quotes", "ratings",
-    "recommend", "refunds", "reports", "reservations", "returns", "search", "seats", "sessions", "settings", "shipments",
+    "recommend", "refunds", "reports", "reservations", "returns", "search", "seats", "sessions", "settings",
     "stations", "stock", "tasks", "taxes", "tickets", "translate", "warranty", "weather",
 )  # fmt: skip
 _GATEWAYS: Final = ("gateway", "edge", "web", "api", "portal", "front")
