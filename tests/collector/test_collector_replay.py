@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from collector_kit import NANO, T0, Clock, Made, config_of, pairs, payload, rows
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from paramedic_collector.bus import InProcessBus
@@ -45,8 +46,18 @@ def running_total(number, at):
     return message.SerializeToString()
 
 
+def line(text, trace, span, at):
+    """A line of a log, of a span."""
+    message = ExportLogsServiceRequest()
+    resource = message.resource_logs.add()
+    resource.resource.attributes.extend(pairs({"service.name": "orders"}))
+    record = resource.scope_logs.add().log_records.add(time_unix_nano=int(at * NANO), trace_id=trace, span_id=span)
+    record.body.string_value = text
+    return message.SerializeToString()
+
+
 def story(seed, seconds=14):
-    """(when, signal, payload): children come before their parent, from another service, and now and then a total."""
+    """(when, signal, payload): children come before their parent, from another service, lines, and totals."""
     dice, told = random.Random(seed), []
     for number in range(int(seconds / STEP_S)):
         at = T0 + number * STEP_S
@@ -56,6 +67,9 @@ def story(seed, seconds=14):
         calls = Made("support-bot", "ask", "client", trace, asks, b"", start, outer, attributes={"peer.service": "o"})
         told.append((at, Signal.TRACES, payload(serves)))
         told.append((at + dice.choice([0.0, STEP_S, 3 * STEP_S]), Signal.TRACES, payload(calls)))
+        for text, later in (("asked", 0), ("looked up", dice.choice([1, 2, 5]))):
+            came = at + later * STEP_S
+            told.append((came, Signal.LOGS, line(text, trace, asks, came)))
         if number % 4 == 0:
             told.append((at, Signal.METRICS, running_total(number, at)))
     return sorted(told, key=lambda one: one[0])
@@ -118,9 +132,12 @@ def life(tmp_path_factory):
 
 
 def test_wherever_the_checkpoint_was_everything_is_counted_once(life):
-    oracle = {family: everything(life.batches + life.rest, family) for family in ("op", "edge", "callee", "gauge")}
+    families = ("op", "edge", "callee", "gauge", "log", "flow")
+    oracle = {family: everything(life.batches + life.rest, family) for family in families}
     assert sum(row["count"] for row in oracle["op"]) == 70
     assert all(row["self_time"] for row in oracle["op"])
+    assert sum(row["count"] for row in oracle["flow"]) == sum(row["count"] for row in oracle["log"]) == 70
+    assert {(row["template"], row["next"]) for row in oracle["flow"]} == {("asked", "looked up"), ("looked up", "")}
     for cut in random.Random(1).sample(range(1, len(life.batches) + 1), 8):
         kept = life.batches[:cut]
         given, last = replayed(life, after(kept))
