@@ -115,9 +115,12 @@ sdk-comparison: $(VENV)/.dev $(PEERS)/.made ## the same bad days for the SDK and
 soak: $(VENV)/.dev ## a million calls of all kinds through the SDK, and what memory they leave; ARGS="100000" for fewer
 	@$(BIN)/python benchmarks/soak_sdk.py $(ARGS)
 
-eval: $(VENV)/.dev ## replay a recorded data set; ARGS="DATASET --json out.json"
-	@if [ -f detector/paramedic_detector/evaluate/main.py ]; then $(BIN)/paramedic eval $(ARGS); \
-	else echo "make: this version cannot replay recorded data sets yet; 'make drill' scores the same code against live faults" >&2; exit 1; fi
+DATA ?= ../shared/data
+eval: $(VENV)/.dev ## replay recorded data sets and write docs/accuracy.md; DATA=FOLDER of sets, or ARGS="DATASET --json out.json"
+	@if [ -n "$(ARGS)" ]; then $(BIN)/paramedic eval $(ARGS); exit; fi; \
+	sets=$$(ls -d $(DATA)/*/faults.csv 2>/dev/null | xargs -r -n 1 dirname); \
+	if [ -z "$$sets" ]; then echo "make: no folder in DATA=$(DATA) has a faults.csv; name one: make eval DATA=/path/to/sets" >&2; exit 1; fi; \
+	mkdir -p build && $(BIN)/paramedic eval $$sets --page docs/accuracy.md --json build/accuracy.json
 
 screenshots: $(VENV)/.dev ## pictures of the dashboard for the documentation, out of a real run
 	@$(BIN)/python docs/screenshots.py $(ARGS)

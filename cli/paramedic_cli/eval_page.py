@@ -60,6 +60,7 @@ def _set(card: Figures) -> str:
             parts.append(_classes(title, card["classes"][key]))
     if card["texts"]:
         parts.append(_texts(card["texts"]))
+    parts += [f"**paramedic itself failed**: {sentence}" for sentence in card["broken"]]
     if card["not_measured"]:
         parts.append(
             "Not measured, or to be read with care:\n\n" + "\n".join(f"- {one}" for one in card["not_measured"])

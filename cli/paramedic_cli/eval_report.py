@@ -27,6 +27,7 @@ def eval_tables(card: Figures) -> RenderableType:
     parts += [_classes(name, card["classes"][key]) for name, key in NAMINGS if card["classes"][key]]
     if card["texts"]:
         parts.append(_texts(card["texts"]))
+    parts += [Text(f"paramedic itself failed: {sentence}", style="red") for sentence in card["broken"]]
     if card["not_measured"]:
         parts.append(Text("Not measured, or with care", style="bold"))
         parts += [Text(f"  {sentence}") for sentence in card["not_measured"]]

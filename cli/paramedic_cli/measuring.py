@@ -98,6 +98,8 @@ def moments_of(recorded: Recorded) -> dict[str, NDArray[np.int64]]:
     found = {"spans": recorded.seconds}
     if recorded.metrics is not None:
         found["metrics"] = np.unique(recorded.metrics.ts)
+    if recorded.logs is not None:
+        found["logs"] = np.unique(recorded.logs.known_at)
     return {kind: seconds for kind, seconds in found.items() if len(seconds)}
 
 

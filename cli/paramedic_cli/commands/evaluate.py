@@ -1,5 +1,6 @@
 """`paramedic eval`: recorded sets through the same code as live telemetry, scored against their truth."""
 
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,7 @@ def evaluate(
     for folder in datasets[1:]:  # the first is read at once; a mistake in the last should not cost the work on it
         read_folder(folder)
     console = console_for(json_to)
+    logging.getLogger("paramedic.engine").addFilter(_Once())
     cards = []
     for folder in datasets:
         with Bar(console) as bar:
@@ -50,6 +52,20 @@ def evaluate(
         console.print(eval_tables(cards[-1]))
     put_page(page, cards)
     write_json(cards[0] if len(cards) == 1 else {"sets": cards}, json_to)
+
+
+class _Once(logging.Filter):
+    """A replay lives through hours in minutes: what goes wrong in every second of them is told once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[tuple[str, str]] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        what = (record.getMessage(), repr(record.exc_info[1]) if record.exc_info else "")
+        new = what not in self._told
+        self._told.add(what)
+        return new
 
 
 def _moment(flag: str, value: str | None) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from paramedic_detector.evaluate.classes import Classes
-from paramedic_detector.evaluate.evaluation import Evaluation, not_measured, types_of
+from paramedic_detector.evaluate.evaluation import Evaluation, broken, not_measured, types_of
 from paramedic_detector.evaluate.figures import Share
 from paramedic_detector.evaluate.ranking import Ranking
 from paramedic_detector.evaluate.replay import Watched, said_of
@@ -49,6 +49,7 @@ class Card:
             "texts": self._texts(),
             "published": [dict(entry) for entry in self._one.known.figures] if self._one.known else [],
             "not_measured": not_measured(self._one),
+            "broken": broken(self._one),
         }
 
     # What was true, and what was said

@@ -19,6 +19,7 @@ from paramedic_detector.evaluate.truth import GRACE_S, Fault, Span
 GAP_S: Final = 3600.0  # without anything for so long, a stretch ends
 CELL_S: Final = 60.0  # the least time in which something should have been recorded
 LEAST_CELLS: Final = 10  # outside of faults, to say anything
+BESIDE: Final = 2  # times LEAST_CELLS before a kind began and after it ended are looked at too
 HALF: Final = 0.5  # of the share inside of faults: less outside, and the kind was recorded for the faults' sake
 
 Moments = NDArray[np.int64]
@@ -54,16 +55,19 @@ def stretches(moments: Mapping[str, Moments], faults: Sequence[Fault], grain_s: 
         mine = tuple(fault for fault in faults if start <= fault.start <= stop)
         inside = {kind: at[(at >= start) & (at <= stop)] for kind, at in moments.items()}
         present = {kind: at for kind, at in inside.items() if len(at)}
-        partial = frozenset(kind for kind, at in present.items() if _follows_faults(at, mine, cell_s))
+        partial = frozenset(kind for kind, at in present.items() if _follows_faults(at, span, mine, cell_s))
         found.append(Stretch(span, frozenset(present) - partial, partial, mine))
     return tuple(found)
 
 
-def _follows_faults(at: Moments, faults: Sequence[Fault], cell_s: float) -> bool:
-    """Whether a kind was there during faults, and mostly away between them."""
-    first, last = int(at.min() // cell_s), int(at.max() // cell_s)
+def _follows_faults(at: Moments, stretch: Span, faults: Sequence[Fault], cell_s: float) -> bool:
+    """Whether a kind was there during faults, and mostly away before, between and after them."""
+    margin_s = BESIDE * LEAST_CELLS * cell_s
+    first = int(max(stretch.start, at.min() - margin_s) // cell_s)
+    last = int(min(stretch.end, at.max() + margin_s) // cell_s)
+    cells = np.unique(at // cell_s).astype(np.int64) - first
     has = np.zeros(last - first + 1, bool)
-    has[(at // cell_s).astype(np.int64) - first] = True
+    has[cells[cells < len(has)]] = True
     middle = (np.arange(first, last + 1) + 0.5) * cell_s
     near = np.zeros(len(has), bool)
     for fault in faults:

@@ -3,6 +3,7 @@
 faults, coverage --> replay through the engine --> root causes --> alert sets --> texts --> what cannot be measured
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -151,7 +152,18 @@ def _of_the_labels(one: Evaluation) -> list[str]:
 def _of_the_size(one: Evaluation) -> list[str]:
     if len(one.faults) >= 10:
         return []
-    return [f"There are only {_count(len(one.faults), 'fault', 'faults')}: look at the intervals of all shares."]
+    many = "is only 1 fault" if len(one.faults) == 1 else f"are only {len(one.faults)} faults"
+    return [f"There {many}: look at the intervals of all shares."]
+
+
+def broken(one: Evaluation) -> list[str]:
+    """What of paramedic itself failed meanwhile, a sentence each: a figure with one of these is not to be trusted."""
+    stages = Counter[str]()
+    for watched in one.watched:
+        stages.update(watched.broken)
+    found = [f"Stage {name} of the engine failed {times} times." for name, times in stages.items()]
+    failed = one.root_causes.failed if one.root_causes else {}
+    return found + [f"Ranking root causes failed {times} times: {error}." for error, times in failed.items()]
 
 
 def _count(number: int, singular: str, plural: str) -> str:

@@ -27,7 +27,8 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = {
     "logs": ("log", "flow"),
 }
 HISTORY_S: Final = 3600
-COARSE_STEP_S: Final = 2.0  # between two looks where there are only metrics, of which a point lasts much longer
+AWAKE_S: Final = 10.0  # after a point of a metric; where nothing else is seen, nothing changes until the next
+NAP_S: Final = 3.0  # between two looks then, while an incident is open and may end
 Progress = Callable[[str, float], None]  # what is done now, and the share of it
 
 
@@ -53,6 +54,7 @@ class Watched:
     notifications: int
     sigma_alerts: int | None  # of the three-sigma rule over the same series; None where there is nothing to count
     of: Mapping[str, SeenIncident] = field(default_factory=dict)  # by case
+    broken: Mapping[str, int] = field(default_factory=dict)  # by stage of the engine, how often it failed
 
 
 def watch(
@@ -67,9 +69,12 @@ def watch(
     sigma = MinuteSeries()
     for number, stretch in enumerate(stretches, 1):
         name = f"watching stretch {number} of {len(stretches)}"
-        step_s = 1.0 if stretch.usable - {"metrics"} else COARSE_STEP_S
-        with VirtualDesk(stretch.span.start, scorer=scorer, table=table, judge_every_s=step_s) as desk:
+        with VirtualDesk(stretch.span.start, scorer=scorer, table=table) as desk:
+            dozes, told_at = stretch.usable <= {"metrics"}, stretch.span.start
             for batch in _told(source, stretch, name, progress):
+                told_at = float(batch.watermark) if batch.tables else told_at
+                if dozes and batch.watermark - told_at > AWAKE_S and _may_skip(desk, batch.watermark):
+                    continue
                 sigma.add(batch)
                 desk.advance(batch)
             watched.append(_watched(stretch, desk, table.keys, unlabelled, number))
@@ -77,6 +82,17 @@ def watch(
     if not sent.series:
         return watched
     return [replace(one, sigma_alerts=sent.between(one.stretch.span.start, one.stretch.span.end)) for one in watched]
+
+
+def _may_skip(desk: VirtualDesk, now: float) -> bool:
+    """Whether nothing can happen now; the desk's clock then goes on without a tick."""
+    is_open = any(incident.resolved_at is None for incident in desk.incidents.values())
+    if is_open and now - desk.now >= NAP_S:
+        desk.now = now - 1
+        return False
+    if not is_open:
+        desk.now = now
+    return True
 
 
 def only(batch: WindowBatch, kinds: Iterable[str]) -> WindowBatch:
@@ -112,6 +128,7 @@ def _watched(
         notifications=desk.notifications,
         sigma_alerts=None,
         of=found,
+        broken=desk.engine.health().stage_failures,
     )
 
 

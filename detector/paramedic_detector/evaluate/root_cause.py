@@ -7,7 +7,7 @@ given what our own incident said, which a missed fault does not have. Earlier fa
 told, so that they are not taken for quiet time. Nothing of later is known.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -77,6 +77,7 @@ class RootCauses:
 
     asked: list[Asked] = field(default_factory=list)
     named: dict[str, Diagnosis] = field(default_factory=dict)  # by case, given the labelled onset
+    failed: Counter[str] = field(default_factory=Counter)  # by error, how often a ranking or diagnosis broke
 
     def variants(self) -> list[tuple[str, bool]]:
         """(onset, logs) in the order of asking."""
@@ -160,10 +161,16 @@ def _ask_all(
             series, topology = table.ready(fault.end)
             alerts = tuple(incident.alerts.values()) if incident and onset == OWN else ()
             past = ours if onset == OWN else known
-            suspects = causes.rank(alerts, series, topology, max(fault.end, moment), moment, past)
-            out.asked.append(_asked(fault, onset, logs, suspects, table.candidates()))
-            if onset == TRUE and diagnoser is not None and (logs or full is None):
-                out.named[fault.case] = diagnoser.diagnose((), series, topology, fault.end, moment, past)
+            now = max(fault.end, moment)
+            try:
+                suspects = causes.rank(alerts, series, topology, now, moment, past)
+                out.asked.append(_asked(fault, onset, logs, suspects, table.candidates()))
+                if onset == TRUE and diagnoser is not None and (logs or full is None):
+                    out.named[fault.case] = diagnoser.diagnose((), series, topology, now, moment, past)
+            except Exception as error:  # a judge that breaks has named nobody; the measuring goes on
+                out.failed[f"{type(error).__name__}: {error}"] += 1
+                if not any((one.fault, one.onset, one.logs) == (fault, onset, logs) for one in out.asked):
+                    out.asked.append(_asked(fault, onset, logs, (), table.candidates()))
 
 
 def _ended(incidents: Sequence[SeenIncident], incident: SeenIncident | None) -> list[tuple[float, float]]:
@@ -178,7 +185,7 @@ def _ended(incidents: Sequence[SeenIncident], incident: SeenIncident | None) -> 
 
 def _unfound(fault: Fault, logs: bool, candidates: Collection[str]) -> Asked:
     """A fault that was missed has no onset of ours: its service ties with all others."""
-    return Asked(fault, OWN, logs, rank_of(fault.roots, {}, candidates), len(candidates), "")
+    return _asked(fault, OWN, logs, (), candidates)
 
 
 def _asked(fault: Fault, onset: str, logs: bool, suspects: Sequence[Suspect], candidates: Collection[str]) -> Asked:
