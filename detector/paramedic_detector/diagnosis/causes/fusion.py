@@ -1,9 +1,9 @@
-"""Evidence of several kinds made one: each against its own noise in quiet time, then a sum of logarithms.
+"""Evidence of several kinds made one: each against its own noise in quiet time, then their logarithms.
 
-    S(name) = sum over modules of  max(0, ln(score / noise)) + a little for what lies below its noise
+    S(name) = loudest + half of the other modules' max(0, ln(score / noise)) + a little for what lies below its noise
 
-The sum of logarithms lets the one module that is far outside its own noise decide. Ranks would not: a module that sees
-nothing ranks the names all the same.
+Logarithms of what lies above the noise let the one module that is far outside its own noise decide. Ranks would not:
+a module that sees nothing ranks the names all the same.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,8 @@ NOISE_Q: Final = 0.9  # of what the second loudest name of each quiet piece scor
 ENOUGH_PIECES: Final = 4  # with fewer, the most that it scored
 OWN: Final = 2.0  # times what a name scores in half of the pieces is its own noise
 WORTH: Final = 0.2  # of the usual amount of data, which a quiet piece must have to count
+SAME: Final = {"flow": "logs", "lines": "logs"}  # modules that read the same data in two ways
+OTHERS: Final = 0.5  # weight of the evidence beside the loudest
 BELOW_NOISE: Final = 0.1  # weight of scores that are no evidence: they only break ties
 Noise = Floats  # (names,) what a module scores when nothing is wrong; (1,) when that is the same for all
 
@@ -68,8 +70,18 @@ def parts_of(modules: Sequence[Module], noise: Sequence[Noise], window: View) ->
 
 
 def fused(parts: Sequence[Part], names: int) -> Floats:
-    """(names,) nats for each name; what breaks ties is far below one."""
+    """(names,) nats for each name; what breaks ties is far below one.
+
+    Modules that look at the same thing count once, by the louder. The loudest kind of evidence counts whole and the
+    others in part: they are no independent witnesses.
+    """
+    kinds: dict[str, Floats] = {}
     total = np.zeros(names)
     for part in parts:
-        total += part.gain + BELOW_NOISE * part.tie
-    return total
+        kind = SAME.get(part.module, part.module)
+        kinds[kind] = np.maximum(kinds.get(kind, 0.0), part.gain)
+        total += BELOW_NOISE * part.tie
+    if not kinds:
+        return total
+    gains = np.stack(list(kinds.values()))
+    return np.asarray(total + (1 - OTHERS) * gains.max(axis=0) + OTHERS * gains.sum(axis=0))

@@ -28,7 +28,8 @@ MOST_STEPS: Final = 720  # of quiet time
 FOLDS: Final = 4
 LEAST_POINTS: Final = 6  # of quiet time, for a series that is judged
 OWN_FLOOR: Final = 0.02  # of the largest value that the series ever had
-SIBLINGS_FLOOR: Final = 0.3  # of what the same metric usually is elsewhere
+SIBLINGS_FLOOR: Final = 0.05  # of what the same metric usually is elsewhere
+SIBLINGS_RANGE: Final = 1.0  # of the range that the same metric usually has elsewhere
 USUAL_FLOOR: Final = 0.1  # of the series' own median
 DROPS_COUNT: Final = 0.5
 OUTCOMES_COUNT: Final = 0.7  # as an exponent; of metrics that callers feel too
@@ -198,8 +199,8 @@ class Usual:
 
 def _usual(quiet: Floats, biggest: Floats, metric: Numbers) -> Usual:
     low, median, high = _quantiles(quiet, (0.02, 0.5, 0.98))
-    floor = USUAL_FLOOR * np.abs(median) + OWN_FLOOR * biggest + SIBLINGS_FLOOR * _usual_of_kind(median, metric)
-    floor = np.maximum(floor, 1e-12)
+    elsewhere = SIBLINGS_FLOOR * _usual_of_kind(median, metric) + SIBLINGS_RANGE * _usual_of_kind(high - median, metric)
+    floor = np.maximum(USUAL_FLOOR * np.abs(median) + OWN_FLOOR * biggest + elsewhere, 1e-12)
     judged = (~np.isnan(quiet)).sum(axis=1) >= LEAST_POINTS
     return Usual(
         low=np.where(judged, low, np.nan),

@@ -34,7 +34,9 @@ Floats = NDArray[np.float64]
 MOST_SUSPECTS: Final = 12
 SURE_GAIN: Final = 8.0  # nats that modules can add: more are no surer
 NOT_BLAMED: Final = -4.0  # prior of a name without an alert, when others have some
-KEPT: Final = 8  # quiet times remembered, one for each open incident
+KEPT: Final = 16  # quiet times remembered, two for each open incident
+LATE_S: Final = 60.0  # an onset may be known so late, and is looked at no farther back than the time since
+LATE_LEAST_S: Final = 5.0  # what is known to a few seconds needs no second look
 
 
 def modules() -> tuple[Module, ...]:
@@ -70,9 +72,11 @@ class Causes:
             past: (start, end) of earlier incidents, which are not quiet time.
         """
         index = self._index(table)
-        parts = self.parts(table, now, onset, past)
         names = index.names
-        gain = np.minimum(fused(parts, len(names)), SURE_GAIN)
+        looks = self.looks(table, now, onset, past)
+        gains = np.stack([fused(parts, len(names)) for parts in looks])
+        gain = np.minimum(gains.max(axis=0), SURE_GAIN)
+        louder = gains.argmax(axis=0)  # by name, the look that says more
         blames = blame_of(alerts, topology)
         members = _members(names, gain, blames, table, topology, alerts, now, onset)
         odds = np.array([member.weight for member in members])
@@ -87,10 +91,18 @@ class Causes:
                 members[at].target,
                 members[at].kind,
                 float(shares[at]),
-                evidence_of(members[at], index, parts, alerts, topology),
+                evidence_of(members[at], index, _seen_by(members[at], index, looks, louder), alerts, topology),
             )
             for at in order
         )
+
+    def looks(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[list[Part]]:
+        """What the modules say since the onset, and since somewhat before it: an onset is often known late."""
+        earlier = min(LATE_S, now - onset)
+        found = [self.parts(table, now, onset, past)]
+        if earlier >= LATE_LEAST_S:
+            found.append(self.parts(table, now, onset - earlier, past))
+        return found
 
     def parts(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[Part]:
         """What every module says of every name of the index, against its own noise."""
@@ -117,6 +129,11 @@ class Causes:
                 self._calm.pop(next(iter(self._calm)))
             self._calm[place] = (quiet, noise)
         return self._calm[place]
+
+
+def _seen_by(member: Member, index: Index, looks: Sequence[list[Part]], louder: NDArray[np.int64]) -> list[Part]:
+    number = index.number(member.target.peer)
+    return looks[int(louder[number])] if number >= 0 else looks[0]
 
 
 def _members(
