@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
+from paramedic_detector.scores.clumps import BLOCK_S, Clumps
 from paramedic_detector.scores.histories import FELT_SHARE, HALF_LIFE_S, KEPT, Histories
 from paramedic_detector.scores.recent import MINUTE, Recent
 from paramedic_detector.series.packing import pack, unpack
@@ -45,7 +46,7 @@ class Baselines:
 
     def __init__(self) -> None:
         self.started: int | None = None  # first second with data
-        self.times = Histories()
+        self.times, self.clumps = Histories(), Clumps()
         self._until: list[int] | None = None  # for each of DELAYS_S: seconds before this one were judged
         self._looked_until = 0  # seconds before this one were looked at for silence
         self._faded_at = 0
@@ -58,6 +59,7 @@ class Baselines:
         self.active = np.zeros(size, np.float32)  # of them, with a call
         self.attempts = np.zeros(size, np.float32)  # in them
         self.sums = np.zeros((size, CELLS), np.float32)  # of admitted calls, fading by count
+        self.tries = np.zeros(size, np.float32)  # of them, calls made or refused
         self.token_squares = np.zeros(size, np.float64)  # sum over seconds of tokens squared a call
         self.token_seconds = np.zeros(size, np.float32)
         self.flying = np.zeros(size, np.float32)  # sum over admitted seconds of calls in flight
@@ -82,6 +84,7 @@ class Baselines:
         if table.size > size:
             self._allocate(max(table.size, size + size // 2))
             self.times.grow(len(self.first))
+            self.clumps.grow(len(self.first))
             for name, array in old.items():
                 getattr(self, name)[:size] = array
 
@@ -96,14 +99,15 @@ class Baselines:
         here = np.flatnonzero(moved >= 0)
         for name, array in old.items():
             getattr(self, name)[moved[here]] = array[here]
-        self.times.place(self._times_of_checkpoint, moved, table.size)
+        for part in ("times", "clumps"):
+            getattr(self, part).place(self._parts_of_checkpoint[part], moved, table.size)
 
     # What is usual
 
     @property
     def warm(self) -> Flags:
         """(size,) whether enough healthy seconds and calls are known to call anything unusual."""
-        return np.asarray((self.seconds >= WARM_SECONDS) & (self.sums[:, ATTEMPTS].sum(axis=1) >= WARM_CALLS))
+        return np.asarray((self.seconds >= WARM_SECONDS) & (self.tries >= WARM_CALLS))
 
     @property
     def rate(self) -> NDArray[np.float32]:
@@ -141,6 +145,9 @@ class Baselines:
                 if not which:
                     self._admit_rates(found[0], may)
                 details.append(self._admit_calls(found[0], may & (delays == which)))
+                self.clumps.add(*details[-1])
+                if second % BLOCK_S == BLOCK_S - 1:
+                    self.clumps.close(delays == which)
             self._until[which] = max(self._until[which], until)
         if now - self._faded_at >= FADE_EVERY_S:
             self._fade(now)
@@ -188,6 +195,8 @@ class Baselines:
         mine = may[cells.idx]
         idx, code, amount = cells.idx[mine], cells.code[mine], cells.amount[mine]
         np.add.at(self.sums.reshape(-1), idx.astype(np.int64) * CELLS + code, amount)
+        tried = _IS_ATTEMPT[code]
+        np.add.at(self.tries, idx[tried], amount[tried])
         if (code == Cell.TOKENS).any():
             self._admit_tokens(idx, code, amount)
         self.admitted_to[idx] = slot.ts + 1
@@ -220,8 +229,9 @@ class Baselines:
         left = 2.0 ** (-FADE_EVERY_S / HALF_LIFE_S)
         for array in (self.seconds, self.active, self.attempts, self.flying):
             array *= left
-        calls = np.maximum(self.sums[:, ATTEMPTS].sum(axis=1), 1)
-        kept = np.maximum(left, np.minimum(1, KEPT / calls)).astype(np.float32)
+        kept = np.maximum(left, np.minimum(1, KEPT / np.maximum(self.tries, 1))).astype(np.float32)
+        self.tries *= kept
+        self.clumps.fade(kept)
         self.sums *= kept[:, None]
         self.token_squares *= kept
         self.token_seconds *= kept
@@ -231,9 +241,13 @@ class Baselines:
 
     def checkpoint(self, keys: list[SeriesKey]) -> bytes:
         names = [str(key) for key in keys] if self._restored is None else list(self._restored)
-        times = self.times.arrays() if self._restored is None else self._times_of_checkpoint
+        parts = {"times": self.times.arrays(), "clumps": self.clumps.arrays()}
+        if self._restored is not None:
+            parts = self._parts_of_checkpoint
+        else:
+            parts["clumps"] = {name: array[:, : len(names)] for name, array in parts["clumps"].items()}
         arrays = {name: array[: len(names)] for name, array in self._arrays.items()}
-        arrays |= {f"times_{name}": array for name, array in times.items()}
+        arrays |= {f"{part}_{name}": array for part, found in parts.items() for name, array in found.items()}
         about = {"until": self._until, "started": self.started, "looked_until": self._looked_until, "series": names,
                  "felt_s": self.times.felt_s, "faded_at": self._faded_at}  # fmt: skip
         return pack("baselines", arrays, json.dumps(about))
@@ -249,14 +263,17 @@ class Baselines:
         about, baselines = json.loads(text), cls()
         for name in baselines._arrays:
             setattr(baselines, name, arrays[name])
-        baselines._times_of_checkpoint = {name[6:]: one for name, one in arrays.items() if name.startswith("times_")}
+        baselines._parts_of_checkpoint = {
+            part: {name.removeprefix(f"{part}_"): one for name, one in arrays.items() if name.startswith(f"{part}_")}
+            for part in ("times", "clumps")
+        }
         baselines.times.felt_s, baselines._faded_at = about["felt_s"], about["faded_at"]
         baselines._until, baselines.started = about["until"], about["started"]
         baselines._looked_until = about["looked_until"]
         baselines._restored = {name: place for place, name in enumerate(about["series"])}
         return baselines
 
-    _times_of_checkpoint: dict[str, NDArray[Any]]
+    _parts_of_checkpoint: dict[str, dict[str, NDArray[Any]]]
 
 
 def _distinct(numbers: NDArray[np.int32], size: int) -> Numbers:

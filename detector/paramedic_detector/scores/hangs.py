@@ -28,7 +28,7 @@ def hangs(view: View) -> list[Finding]:
         return []
     seconds = np.maximum(base.seconds[numbers], 1).astype(np.float64)
     usual_flying = base.flying[numbers] / seconds
-    usual_ended = base.rate[numbers] * WINDOWS_S[WINDOW]
+    usual_ended = view.rate[numbers] * WINDOWS_S[WINDOW]
     k = in_flight[numbers].astype(np.float64)
     n = k + view.recent.of(Cell.COUNT)[WINDOW, numbers]
     rounds = seconds / WINDOWS_S[WINDOW]

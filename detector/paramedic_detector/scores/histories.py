@@ -95,7 +95,8 @@ class Histories:
         return self._pool[row].copy() if row >= 0 else np.zeros(BUCKETS, np.float32)
 
     def _give_rows(self, channel: NDArray[np.int16], idx: NDArray[np.int32]) -> None:
-        owners = np.unique(np.column_stack([channel.astype(np.int32), idx]), axis=0)
+        distinct = np.unique(channel.astype(np.int64) << 32 | idx)
+        owners = np.column_stack([distinct >> 32, distinct & 0xFFFFFFFF]).astype(np.int32)
         need = self._used + len(owners)
         if need > len(self._pool):
             room = need + need // 4 + 64

@@ -47,6 +47,7 @@ class Cells:
     slow_bucket: NDArray[np.int16] | None = None
     channel: int | None = None
     clumps: Flags | None = None  # (windows, n) windows so short that calls in them would come in clumps
+    weigh_as_one: Array | None = None  # (n,) calls that weigh as one; 1 when not given
 
 
 def judge(view: View, signal: Signal, cells: Cells, *, effect: float, least_bad: int) -> list[Finding]:
@@ -95,15 +96,22 @@ def _odd(cells: Cells, usual: Array, held: Flags, effect: float) -> Flags:
 def _best_windows(cells: Cells, odd: Flags, some: Flags, least_bad: int) -> tuple[NDArray[np.int64], Array]:
     """For each series the window that says most, and what it says: -log10 of its chance."""
     bound = np.where(odd, _bound(cells), -1.0)
-    bound = np.where(odd & (cells.bad >= least_bad), bound + 1e6, bound)  # those that may alert come first
+    bound = np.where(
+        odd & (cells.bad >= least_bad * _weight(cells)), bound + 1e6, bound
+    )  # those that may alert come first
     window = bound.argmax(axis=0)
     score = bound[window, np.arange(len(window))] % 1e6
     exact = np.flatnonzero(some)
     if len(exact) > EXACT:
         exact = exact[np.argsort(-score[exact], kind="stable")[:EXACT]]
-    k, n = cells.bad[window[exact], exact].astype(np.float64), cells.calls[window[exact], exact].astype(np.float64)
+    weight = np.broadcast_to(_weight(cells), len(window))[exact]
+    k, n = cells.bad[window[exact], exact] / weight, cells.calls[window[exact], exact] / weight
     score[exact] = surprise(k, np.maximum(n, k), cells.usual_bad[exact], cells.usual_calls[exact])
     return window, score
+
+
+def _weight(cells: Cells) -> Array | float:
+    return 1.0 if cells.weigh_as_one is None else cells.weigh_as_one
 
 
 def _bound(cells: Cells) -> Array:
@@ -111,4 +119,4 @@ def _bound(cells: Cells) -> Array:
     share = np.clip(cells.bad / np.maximum(cells.calls, 1), 1e-6, 1 - 1e-6).astype(np.float64)
     p = (cells.usual_bad + 1) / (cells.usual_calls + 2)
     gain = share * np.log(share / p) + (1 - share) * np.log((1 - share) / (1 - p))
-    return np.asarray(np.minimum(cells.calls, MOST_CALLS) * np.maximum(gain, 0) / np.log(10))
+    return np.asarray(np.minimum(cells.calls / _weight(cells), MOST_CALLS) * np.maximum(gain, 0) / np.log(10))

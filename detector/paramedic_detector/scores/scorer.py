@@ -74,6 +74,7 @@ class Scorer:
         view = View(
             now, table, recent, base, cast, held,
             warm=base.warm[:size],
+            rate=base.rate[:size],
             cold=(resumed > 0) & (now - resumed < COLD_S),
             live=int(((minute > 0) & cast.calls).sum()),
             lag_s=max(0.0, int(now) + 1 - float(table.watermark or now)),

@@ -56,6 +56,7 @@ def _found(view: View, channel: int, of: np.ndarray) -> list[Finding]:
         numbers, slow[:, numbers], view.recent.timed(channel)[:, numbers],
         times.slow[channel, source].astype(np.float64), times.calls[channel, source].astype(np.float64), known,
         slow_bucket=times.limit[channel, source], channel=channel, clumps=_clumps(view, numbers),
+        weigh_as_one=view.base.clumps.witnesses(channel, source),
     )  # fmt: skip
     ops = view.cast.ops[numbers]
     if channel != SELF_TIME:
@@ -75,7 +76,7 @@ def _source(view: View, numbers: Numbers, channel: int) -> Numbers:
 def _clumps(view: View, numbers: Numbers) -> np.ndarray:
     """(windows, n) which windows are too short to judge times in; a minute never is."""
     minute = view.recent.of(Cell.COUNT)[MINUTE, numbers] / WINDOWS_S[MINUTE]
-    rate = np.where(view.warm[numbers], np.minimum(view.base.rate[numbers], minute), minute)
+    rate = np.where(view.warm[numbers], np.minimum(view.rate[numbers], minute), minute)
     short = rate * np.array(WINDOWS_S)[:, None] < ENOUGH
     short[MINUTE:] = False
     return np.asarray(short)
@@ -86,4 +87,5 @@ def _of(cells: Cells, mine: np.ndarray) -> Cells:
         cells.numbers[mine], cells.bad[:, mine], cells.calls[:, mine], cells.usual_bad[mine], cells.usual_calls[mine],
         cells.known[mine], slow_bucket=None if cells.slow_bucket is None else cells.slow_bucket[mine],
         channel=cells.channel, clumps=None if cells.clumps is None else cells.clumps[:, mine],
+        weigh_as_one=None if cells.weigh_as_one is None else cells.weigh_as_one[mine],
     )  # fmt: skip

@@ -32,9 +32,10 @@ def traffic(view: View) -> list[Finding]:
 
 def _missing(view: View) -> list[Finding]:
     """Traffic that stopped: no call worked for longer than chance explains, while users still come."""
-    base, size, recent = view.base, view.size, view.recent
+    base, recent = view.base, view.recent
     worked = recent.of(Cell.COUNT)[: MINUTE + 1] - recent.of(Cell.ERRORS)[: MINUTE + 1]
-    numbers = np.flatnonzero((worked[0] <= 0) & view.warm & view.cast.arriving & (base.rate[:size] > 0))
+    told = view.rate * WINDOWS_S[MINUTE] >= LEAST_SILENT
+    numbers = np.flatnonzero((worked[0] <= 0) & told & view.warm & view.cast.arriving)
     if not len(numbers):
         return []
     refused = sum(
@@ -46,12 +47,12 @@ def _missing(view: View) -> list[Finding]:
     quiet_s = np.maximum(0.0, np.where(silent, seen_s[:, None], 0).max(axis=0))
     idle = (base.seconds[numbers] - base.active[numbers] + 1) / (base.seconds[numbers] + 2)
     scores = -quiet_s * np.log10(np.clip(idle, 1e-3, 1))
-    odd = (scores >= view.threshold) & (base.rate[numbers] * quiet_s >= LEAST_SILENT)
+    odd = (scores >= view.threshold) & (view.rate[numbers] * quiet_s >= LEAST_SILENT)
     odd &= _users_come(view) | np.isin(numbers, view.cast.entry)
     return [
         Finding(
             int(numbers[at]), Signal.MISSING, float(scores[at]), float(quiet_s[at]), 0.0, 0.0,
-            float(base.rate[numbers[at]]), "1/s", value=0.0,
+            float(view.rate[numbers[at]]), "1/s", value=0.0,
         )
         for at in np.flatnonzero(odd)
     ]  # fmt: skip
@@ -60,7 +61,7 @@ def _missing(view: View) -> list[Finding]:
 def _users_come(view: View) -> bool:
     """Whether the services that nobody calls still get a good part of their usual traffic."""
     now = view.recent.of(Cell.COUNT)[SURGE_WINDOW, view.cast.entry].sum()
-    usual = view.base.rate[view.cast.entry].sum() * max(1.0, WINDOWS_S[SURGE_WINDOW] - view.lag_s)
+    usual = view.rate[view.cast.entry].sum() * max(1.0, WINDOWS_S[SURGE_WINDOW] - view.lag_s)
     return bool(now >= USERS_COME * usual)
 
 
@@ -68,15 +69,15 @@ def _spread(view: View, numbers: NDArray[np.int64], usual: Array) -> Array:
     """Standard deviation of the calls in a window that usually has `usual` of them."""
     base = view.base
     busy = np.clip(base.active[numbers] / np.maximum(base.seconds[numbers], 1), 0.01, 1)  # seconds with a call
-    clusters = base.rate[numbers] * (1 / busy - 1)
+    clusters = view.rate[numbers] * (1 / busy - 1)
     return np.asarray(np.sqrt(usual + usual * clusters + (WAVES * usual) ** 2 + 1))
 
 
 def _surge(view: View) -> list[Finding]:
     """Far more calls than usual."""
-    base, size, span_s = view.base, view.size, WINDOWS_S[SURGE_WINDOW]
+    span_s = WINDOWS_S[SURGE_WINDOW]
     seen = view.recent.of(Cell.COUNT)[SURGE_WINDOW] + view.recent.of(Cell.REFUSED_LOCAL)[SURGE_WINDOW]
-    usual = base.rate[:size] * span_s
+    usual = view.rate * span_s
     numbers = np.flatnonzero(view.warm & view.cast.calls & (seen >= 2 * usual) & (seen - usual >= LEAST_MORE))
     if not len(numbers):
         return []
@@ -85,7 +86,7 @@ def _surge(view: View) -> list[Finding]:
     return [
         Finding(
             int(numbers[at]), Signal.SURGE, float(z[at] ** 2 / 4.6), span_s, calls[at], calls[at],
-            float(base.rate[numbers[at]]), "1/s", value=float(calls[at] / span_s),
+            float(view.rate[numbers[at]]), "1/s", value=float(calls[at] / span_s),
         )
         for at in np.flatnonzero(z >= _rare(view))
     ]  # fmt: skip
@@ -93,9 +94,9 @@ def _surge(view: View) -> list[Finding]:
 
 def _drop(view: View) -> list[Finding]:
     """Far fewer calls than usual, but some."""
-    base, size, span_s = view.base, view.size, WINDOWS_S[DROP_WINDOW] - view.lag_s
+    span_s = WINDOWS_S[DROP_WINDOW] - view.lag_s
     seen = np.asarray(sum(view.recent.of(cell)[DROP_WINDOW] for cell in ATTEMPTS))
-    usual = base.rate[:size] * span_s
+    usual = view.rate * span_s
     few = (seen <= usual / 2) & (usual - seen >= LEAST_LESS) & (view.recent.of(Cell.COUNT)[1] > 0)
     numbers = np.flatnonzero(view.warm & view.cast.arriving & few)
     if not len(numbers) or view.recent.seconds()[DROP_WINDOW] < WINDOWS_S[DROP_WINDOW] - 5:
@@ -105,7 +106,7 @@ def _drop(view: View) -> list[Finding]:
     return [
         Finding(
             int(numbers[at]), Signal.DROP, float(z[at] ** 2 / 4.6), span_s, calls[at], calls[at],
-            float(base.rate[numbers[at]]), "1/s", value=float(calls[at] / span_s),
+            float(view.rate[numbers[at]]), "1/s", value=float(calls[at] / span_s),
         )
         for at in np.flatnonzero(z >= _rare(view))
     ]  # fmt: skip

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.scores.baselines import Baselines, Flags, Numbers
@@ -27,6 +28,10 @@ class Cast:
         self.elder: Numbers = np.empty(0, np.int64)  # the older series of the same thing: another version or zone
         self.entry: Numbers = np.empty(0, np.int64)  # where users come in
         self._eldest: dict[SeriesKey, int] = {}
+        self._callees: set[str] = set()
+        self._doors: list[
+            tuple[int, str, bool]
+        ] = []  # series, service, serves
 
     def follow(self, table: SeriesTable) -> None:
         start = len(self.keys)
@@ -42,18 +47,20 @@ class Cast:
         self.inner = np.concatenate([self.inner, np.array([key.part("kind") == "internal" for key in fresh], bool)])
         elders = [self._eldest.setdefault(_without(key), start + place) for place, key in enumerate(fresh)]
         self.elder = np.concatenate([self.elder, np.array(elders, np.int64)])
-        self.entry = self._entries()
+        if calls.any():
+            self._find_entries(fresh, start)
 
-    def _entries(self) -> Numbers:
-        """Operations that serve and whose service nobody calls; without such, those that call nobody's bidding."""
-        callees = {key.part("callee") for key in self.keys if key.family == "edge"}
-        first = [
-            number
-            for number, key in enumerate(self.keys)
-            if key.family == "op" and key.part("kind") != "client" and key.part("service") not in callees
+    def _find_entries(self, fresh: list[SeriesKey], start: int) -> None:
+        """Operations that serve and whose service nobody calls; without such, any that wait for nobody's call."""
+        self._callees |= {key.part("callee") for key in fresh if key.family == "edge"}
+        self._doors += [
+            (start + place, key.part("service"), key.part("kind") in ("server", "consumer"))
+            for place, key in enumerate(fresh)
+            if key.family == "op" and key.part("kind") != "client"
         ]
-        serving = [number for number in first if self.keys[number].part("kind") in ("server", "consumer")]
-        return np.array(serving or first, np.int64)
+        first = [(number, serves) for number, service, serves in self._doors if service not in self._callees]
+        serving = [number for number, serves in first if serves]
+        self.entry = np.array(serving or [number for number, _ in first], np.int64)
 
 
 def _without(key: SeriesKey) -> SeriesKey:
@@ -75,6 +82,7 @@ class View:
     cast: Cast
     held: Flags  # (size,) belongs to an open incident
     warm: Flags  # (size,)
+    rate: NDArray[np.float32]  # (size,) usual calls a second, made or refused
     cold: Flags  # (size,) came back from a silence a moment ago
     live: int  # series with a call in the last minute
     lag_s: float  # seconds at the end of the windows that are not complete
