@@ -6,6 +6,8 @@ import pyarrow as pa
 import pytest
 from recorded_kit import MS, NANO, T0, log, merged, point, random_traces, recorded, span, windows
 
+from paramedic_collector.recorded.names import operation_of
+
 CALL = [  # a call from shop to orders, which looks into its database
     span(7, 0, -1, "shop", "GET /", "SERVER", 0.0, 100),
     span(7, 1, 0, "shop", "orders", "CLIENT", 0.01, 80),
@@ -165,6 +167,29 @@ def test_a_call_that_no_clients_span_tells_of_is_an_edge_without_a_gap(tmp_path)
         "shop": 0.05,
         "orders": 0.05,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("GET /users/42/orders?page=2", "GET /users/<n>/orders"),
+        ("GET /users/42", "GET /users/<n>"),
+        ("/v1/items/0b9e8f4a-1c2d-4e5f-8a9b-0c1d2e3f4a5b", "/v1/items/<id>"),
+        ("cart 4bf92f3577b34da6", "cart <id>"),
+        ("GET /v1/chat", "GET /v1/chat"),
+        ("SELECT shop.t1", "SELECT shop.t1"),
+        ("decade_of_facade", "decade_of_facade"),
+        ("/*", "/*"),
+        ("why?", "why?"),
+    ],
+)
+def test_ids_in_a_name_make_no_series(name, operation):
+    assert operation_of(name) == operation
+
+
+def test_names_that_differ_in_their_ids_are_one_series(tmp_path):
+    rows = windows(recorded(tmp_path, spans=[span(n, 0, name=f"GET /users/{n}") for n in range(5)]).batches(), "op")
+    assert {key[2]: row["count"] for key, row in rows.items()} == {"GET /users/<n>": 5}
 
 
 def test_http_codes_fail_from_500_and_for_clients_from_400(tmp_path):

@@ -39,6 +39,7 @@ from paramedic_collector.recorded.attributes import Attributes
 from paramedic_collector.recorded.columns import Columns, Texts, joined_texts
 from paramedic_collector.recorded.ids import span_ids, trace_ids
 from paramedic_collector.recorded.kinds import crossings, kinds_of, kinds_of_tree, outcomes_of
+from paramedic_collector.recorded.names import operation_of
 from paramedic_collector.sketch import NANO, Floats, Ints, group
 
 LATE_S: Final = 1  # a child that ended later than this after its parent's second comes too late, as in live traffic
@@ -116,7 +117,7 @@ def _read(columns: Columns) -> _Raw | None:
     start = columns.moments("start_unix")
     attributes = Attributes(columns)
     texts = {slot: attributes.text(slot, keys) for slot, keys in TEXTS.items() if slot != "name"}
-    texts["name"] = columns.texts("name")
+    texts["name"] = columns.texts("name").mapped(operation_of)
     if codes is not None and len(texts["code"].values) == 1:
         texts["code"] = codes
     numbers = {slot: found for slot, keys in NUMBERS.items() if (found := attributes.number(keys)) is not None}
