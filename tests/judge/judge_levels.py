@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from paramedic_collector.windows import SCHEMAS, WindowBatch
 from paramedic_detector.scores.levels import Levels
 from paramedic_detector.series.table import SeriesTable
-from paramedic_detector.values import Alert
+from paramedic_detector.values import Alert, Signal
 
+OPENS = 5.0  # of an alert that may open an incident
 START = 1_700_000_000 // 86_400 * 86_400
 
 
@@ -74,17 +75,23 @@ def replayed(sets: Sets, table: SeriesTable, every_s: int = 10) -> Iterator[floa
         yield from (float(now) for now in range(start + every_s, batch.watermark + 1, every_s))
 
 
-def scored(sets: Sets, levels: Levels | None = None, *, least: float = 5.0) -> list[Alert]:
-    """Every alert that may open an incident, at every step; its series is held as the engine would."""
-    table, levels, found = SeriesTable(), levels or Levels(), []
+def scored(sets: Sets, *, least: float = 5.0, every_s: int = 10) -> list[Alert]:
+    """The alerts that may open an incident, at every step."""
+    return [alert for alert in alerts_of(sets, every_s) if alert.score >= least and alert.signal is Signal.GAUGE]
+
+
+def alerts_of(sets: Sets, every_s: int = 10) -> list[Alert]:
+    """Every alert at every step; a series is held while it alerts, as by an open incident."""
+    table, levels, found = SeriesTable(), Levels(), []
     held_until: dict[int, float] = {}
-    for now in replayed(sets, table):
+    for now in replayed(sets, table, every_s):
         held = np.zeros(table.size, bool)
         held[[number for number, until in held_until.items() if until >= now]] = True
-        alerts = [alert for alert in levels.score(table, now, held) if alert.score >= least]
+        alerts = levels.score(table, now, held)
         for alert in alerts:
             number = table.number(alert.key)
             assert number is not None
-            held_until[number] = now + 10
+            if alert.score >= OPENS:
+                held_until[number] = now + 10
         found += alerts
     return found

@@ -38,7 +38,7 @@ _WORDS: Final[tuple[tuple[Kind, str], ...]] = (  # the first that is found in th
     ),
     (Kind.SOCKETS, r"socket|\btcp\b|\bconn\b"),
     (Kind.CPU, r"cpu|\bload ?(1|5|15)?\b|processor|throttled"),
-    (Kind.DISK, r"disk|\bfs\b|filesystem|volume|\bio\b|blkio|diskio|inode|syscall"),
+    (Kind.DISK, r"disk|\bfs\b|filesystem|volume|\bio\b|blkio|diskio|inode"),
     (Kind.MEMORY, r"mem(ory)?\b|\brss\b|heap|working set|\bcache\b|swap|\bgc\b"),
     (Kind.NETWORK, r"network|\bnet\b|receive|transmit|bandwidth|packet|\b[rt]x\b|throughput"),
     (Kind.REQUESTS, r"request|\brps\b|\bqps\b|\btps\b|\bops\b|workload|calls?\b|invocation|traffic|count\b|\brate\b"),
@@ -49,6 +49,8 @@ _BY_CALLS: Final = re.compile(
 )
 _CEILING: Final = re.compile(r"\b(limit|max|capacity|quota|allocatable)\b")
 _LEVEL: Final = frozenset({Kind.MEMORY, Kind.DISK, Kind.POOL, Kind.SUCCESS, Kind.LATENCY})
+_HAVE_CEILINGS: Final = frozenset({Kind.CPU, Kind.MEMORY, Kind.DISK, Kind.POOL, Kind.SOCKETS})
+FILL_UP: Final = frozenset({Kind.MEMORY, Kind.DISK, Kind.POOL, Kind.SOCKETS})  # whose trends lead somewhere
 OPEN_UP: Final = frozenset({Kind.CPU, Kind.MEMORY, Kind.DISK, Kind.POOL, Kind.LATENCY, Kind.ERRORS, Kind.COST})
 OPEN_DOWN: Final = frozenset({Kind.SUCCESS})
 RESOURCES: Final = frozenset({Kind.CPU, Kind.MEMORY, Kind.DISK, Kind.POOL})  # what calls cannot tell
@@ -63,6 +65,7 @@ class Meaning(NamedTuple):
     by_calls: bool  # calls tell the same, and better
     ceiling: bool  # says how much there is of something, not how much is used
     total: bool  # by its name a running total
+    words: frozenset[str]  # of the name, less those that say "limit"
 
 
 @lru_cache(maxsize=20_000)
@@ -73,9 +76,9 @@ def meaning(metric: str) -> Meaning:
     kind = next((kind for kind, words in _WORDS if re.search(words, plain)), Kind.OTHER)
     percent = bool(re.search(r"%|percent|\bratio\b|utili[sz]ation|usage rate|success rate", plain))
     total = bool(re.search(r"\btotal\b", plain)) and kind not in _LEVEL
-    return Meaning(
-        kind, percent, bool(_LEAD.search(plain)), bool(_BY_CALLS.match(name)), bool(_CEILING.search(plain)), total
-    )
+    words = frozenset(_CEILING.sub(" ", plain).split())
+    ceiling = bool(_CEILING.search(plain)) and not percent and kind in _HAVE_CEILINGS
+    return Meaning(kind, percent, bool(_LEAD.search(plain)), bool(_BY_CALLS.match(name)), ceiling, total, words)
 
 
 def _plain(name: str) -> str:

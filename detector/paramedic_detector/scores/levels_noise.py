@@ -1,10 +1,10 @@
 """How often healthy levels leave their range, and how far: learned for each metric over all services and instances.
 
-    excursions that ended without an alert --> rate an hour, and how fast the far ones get rarer --> chance of this one
+    excursions that are over --> rate, how fast the far ones get rarer, how long they last --> chance of this one
 
 Metrics differ: a tail latency jumps every few minutes somewhere, memory never. So the chance of an excursion is read
-from the excursions of the same metric elsewhere and before, with a prior for what is not known yet. What alerted is a
-fault and no noise: a metric does not get blind by showing faults.
+from the excursions of the same metric elsewhere and before, with a prior for what is not known yet. What alerted may
+have been a fault: it counts for how often, and not for how far, so that a metric does not get blind by showing faults.
 
 Source: peaks over a threshold with a Pareto tail, whose exponent is estimated after Hill (1975), and a conjugate prior.
 """
@@ -22,6 +22,7 @@ PRIOR_WEIGHT: Final = 20.0  # excursions that the exponent is worth
 PRIOR_SPAN_S: Final = 60.0  # how much longer an excursion lasts, once it has lasted
 PRIOR_SPANS: Final = 5.0  # excursions that this is worth
 MOST_BY_SPAN: Final = 2.0  # decades that lasting long may add
+NAMES: Final = ("minutes", "runs", "silent", "logs", "spans")
 HALF_LIFE_S: Final = 6 * 3600.0
 
 Doubles = NDArray[np.float64]
@@ -34,6 +35,7 @@ class Noise:
     def __init__(self) -> None:
         self.minutes = np.zeros(0)  # (groups,) row-minutes judged
         self.runs = np.zeros(0)
+        self.silent = np.zeros(0)  # of them, those that raised no alert
         self.logs = np.zeros(0)  # sum of ln(how far / FROM)
         self.spans = np.zeros(0)  # seconds that excursions went on, together
         self.faded_at = 0.0
@@ -41,25 +43,29 @@ class Noise:
     def allocate(self, groups: int) -> None:
         more = groups - len(self.minutes)
         if more > 0:
-            for name in ("minutes", "runs", "logs", "spans"):
+            for name in NAMES:
                 setattr(self, name, np.concatenate([getattr(self, name), np.zeros(more)]))
 
     def watch(self, group: NDArray[np.int32], seconds: NDArray[np.float32]) -> None:
         """These rows were judged, each for so many seconds since the last time."""
         self.minutes += np.bincount(group, seconds / 60, len(self.minutes))
 
-    def ended(self, group: NDArray[np.int32], furthest: NDArray[np.float32], seconds: Doubles) -> None:
-        """Excursions that are over, were short, and were no alert."""
+    def ended(
+        self, group: NDArray[np.int32], furthest: NDArray[np.float32], seconds: Doubles, told: NDArray[np.bool_]
+    ) -> None:
+        """Excursions that are over; `told` are those that raised an alert."""
+        far = np.where(told, 0, np.log(np.maximum(furthest, FROM) / FROM))
         self.spans += np.bincount(group, seconds, len(self.spans))
         self.runs += np.bincount(group, minlength=len(self.runs))
-        self.logs += np.bincount(group, np.log(np.maximum(furthest, FROM) / FROM), len(self.logs))
+        self.silent += np.bincount(group, ~told, len(self.silent))
+        self.logs += np.bincount(group, far, len(self.logs))
 
     def fade(self, now: float) -> None:
         if now - self.faded_at < 60:
             return
         left = 2.0 ** (-min(now - self.faded_at, 3600) / HALF_LIFE_S) if self.faded_at else 1.0
-        for array in (self.minutes, self.runs, self.logs, self.spans):
-            array *= left
+        for name in NAMES:
+            getattr(self, name)[:] *= left
         self.faded_at = now
 
     def surprise(self, group: NDArray[np.int32], furthest: Doubles, seconds: Doubles, step: Doubles) -> Doubles:
@@ -70,7 +76,7 @@ class Noise:
             step: (rows,) seconds between two points: nothing shorter is known.
         """
         rate = (self.runs + PRIOR_RUNS) / (self.minutes + PRIOR_MINUTES)
-        tail = (self.runs + PRIOR_WEIGHT) / (self.logs + PRIOR_WEIGHT / PRIOR_TAIL)
+        tail = (self.silent + PRIOR_WEIGHT) / (self.logs + PRIOR_WEIGHT / PRIOR_TAIL)
         far = np.maximum(furthest, FROM) / FROM
         span = (self.spans + PRIOR_SPANS * PRIOR_SPAN_S) / (self.runs + PRIOR_SPANS)
         longer = np.minimum(MOST_BY_SPAN, seconds / np.maximum(span[group], step) / np.log(10))

@@ -20,8 +20,8 @@ from paramedic_detector.series.table import SeriesTable
 BIN_S: Final = 5  # seconds of a gauge's bin
 RATE_BINS: Final = 6  # bins of 5 s in one of a rate
 SPREAD_FROM: Final = 5_000  # rows from which a fifth of them is closed each second, not all of them every fifth
-_MONEY: Final = Meaning(Kind.COST, False, False, False, False, False)
-_LINES: Final = Meaning(Kind.LOG, False, False, False, False, False)
+_MONEY: Final = Meaning(Kind.COST, False, False, False, False, False, frozenset())
+_LINES: Final = Meaning(Kind.LOG, False, False, False, False, False, frozenset())
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -52,6 +52,7 @@ class Rows:
         self.percent = np.empty(0, bool)
         self.supports = np.empty(0, bool)  # may not open an incident by what it measures
         self.total = np.empty(0, bool)
+        self.ceiling = np.empty(0, bool)  # says how much there is, not how much is used
         self.by_calls = np.empty(0, bool)  # calls tell the same, where they are counted
         self.rates = np.empty(0, bool)  # money and lines, for which silence is 0
         self.groups: dict[str, int] = {}
@@ -76,9 +77,7 @@ class Rows:
         for number in range(self._seen, table.size):
             key = table.keys[number]
             if key.family == "gauge":
-                means = meaning(key.parts[2])
-                if not means.ceiling:
-                    new.append((number, key, means))
+                new.append((number, key, meaning(key.parts[2])))
             elif key.family == "log":
                 new.append((number, key, _LINES))
             elif key.family == "op":
@@ -104,6 +103,7 @@ class Rows:
             "percent": [means.percent for _, _, means in new],
             "supports": [means.shared or means.kind is Kind.LOG for _, _, means in new],
             "total": [means.total for _, _, means in new],
+            "ceiling": [means.ceiling for _, _, means in new],
             "by_calls": [means.by_calls for _, _, means in new],
             "rates": [means.kind >= Kind.COST for _, _, means in new],
             "_code": [codes[key.family] for _, key, _ in new],
@@ -122,6 +122,23 @@ class Rows:
         """(rows,) whether calls of the row's service are counted."""
         known = np.array([name in self.with_calls for name in self.services], bool)
         return known[self.service] if len(known) else np.zeros(self.size, bool)
+
+    def ceilings(self) -> list[tuple[int, int]]:
+        """Rows, and the row that says how high each can go: of the same instance and kind, with words in common."""
+        by_place: dict[tuple[str, str, int], list[int]] = {}
+        for row in np.flatnonzero(self.ceiling).tolist():
+            by_place.setdefault(self._place(row), []).append(row)
+        found = []
+        for row in np.flatnonzero(~self.ceiling & ~self.rates).tolist() if by_place else ():
+            words = meaning(self.keys[row].parts[2]).words
+            for other in by_place.get(self._place(row), ()):
+                if len(words & meaning(self.keys[other].parts[2]).words) >= 2:
+                    found.append((row, other))
+        return found
+
+    def _place(self, row: int) -> tuple[str, str, int]:
+        service, instance = self.keys[row].parts[:2]
+        return service, instance, int(self.kind[row])
 
     def row_of(self, numbers: Ints) -> Ints:
         """The rows of some of the table's series; those without one are left out."""
