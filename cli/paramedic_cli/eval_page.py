@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from paramedic_cli.errors import UserError
-from paramedic_cli.eval_report import DETECTION, moment, number, percent, share
+from paramedic_cli.eval_report import DETECTION, brief, moment, number, percent, share
 
 Figures = Mapping[str, Any]
 BEGIN, END = "<!-- eval: begin -->", "<!-- eval: end -->"
@@ -128,7 +128,7 @@ def _alert_set(alerts: Figures, published: Sequence[Figures]) -> str:
 
 
 def _ranking(name: str, one: Figures) -> list[str]:
-    shares = [share(one[key]) for key in ("top1", "top3", "top5")]
+    shares = [brief(one[key]) for key in ("top1", "top3", "top5")]
     return [name, str(one["faults"]), *shares, number(one["mrr"]), percent(one["chance_top1"])]
 
 

@@ -86,7 +86,7 @@ def _with_rest(table: Table, rows: Sequence[Figures]) -> Table:
 def _rankings(title: str, variants: Sequence[Figures], name: Any, published: Sequence[Figures]) -> Table:
     table = _table(title, "faults", "top-1", "top-3", "top-5", "MRR", "by chance")
     for one in variants:
-        shares = [share(one[key]) for key in ("top1", "top3", "top5")]
+        shares = [brief(one[key]) for key in ("top1", "top3", "top5")]
         table.add_row(name(one), str(one["faults"]), *shares, number(one["mrr"]), percent(one["chance_top1"]))
     for one in published:
         if one["task"] == "root cause":
@@ -129,6 +129,14 @@ def share(value: Figures | None) -> str:
         return "-"
     low, high = value["interval"]
     return f"{value['good']} of {value['of']} ({value['value']:.2f} [{low:.2f}, {high:.2f}])"
+
+
+def brief(value: Figures) -> str:
+    """As in `1.00 [.82, 1.00]`, where the counts stand beside it."""
+    if value["value"] is None:
+        return "-"
+    low, high = value["interval"]
+    return f"{value['value']:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def percent(value: float | None) -> str:

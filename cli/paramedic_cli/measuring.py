@@ -11,6 +11,7 @@ from paramedic_collector.recorded.dataset import Recorded, read
 from paramedic_collector.recorded.mistakes import RecordedMistakes
 from paramedic_detector.diagnosis.causes.ranking import Causes
 from paramedic_detector.diagnosis.diagnoser import Diagnoser
+from paramedic_detector.evaluate.alert_sets import alert_set
 from paramedic_detector.evaluate.coverage import Stretch, stretches
 from paramedic_detector.evaluate.evaluation import Evaluation
 from paramedic_detector.evaluate.published import known
@@ -53,6 +54,9 @@ def measure(folder: Path, between: tuple[float | None, float | None], progress: 
     )
     if any(kind in found.kinds for kind in ("spans", "metrics", "logs")):
         found = _streamed(found, recorded, diagnoser, between, progress)
+    if recorded.alerts is not None and recorded.has("alerts"):
+        progress("ranking root causes from alerts", 0.0)
+        found = replace(found, alert_set=alert_set(faults, recorded.alerts.to_pylist(), recorded.graph))
     if recorded.has("updates"):
         progress("grouping texts", 0.0)
         found = replace(found, texts=_texts(recorded))

@@ -80,6 +80,10 @@ def test_alerts_alone_measure_no_detection(tmp_path):
     assert card["detection"] == []
     assert card["totals"]["detected"] is None
     assert says(card, "no telemetry that runs through time")
+    alone, voted = card["alert_set"]["variants"]
+    assert (alone["top1"]["of"], alone["candidates"]) == (6, 4)
+    assert alone["top1"]["good"] >= 5  # of the first nothing is known to be rare
+    assert voted["top1"]["good"] >= 5
 
 
 def test_spans_recorded_around_faults_only_never_reach_detection(tmp_path):
