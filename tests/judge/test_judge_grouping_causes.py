@@ -71,6 +71,13 @@ def test_pooled_callees_count_as_the_calls_of_their_culprit():
     assert list(causes(alerts, SHOP)) == ["cart"]
 
 
+def test_calls_that_do_not_tell_whom_they_called_go_with_the_links_of_their_service():
+    """They are the same calls once more, and make their service no more of a culprit."""
+    unnamed = alert(op("cart", "client"), Signal.OWN_TIME, onset=T0, score=20.0)
+    assert list(causes([gap("cart", "price", T0), pooled("price", T0), unnamed], SHOP)) == ["price"]
+    assert list(causes([unnamed], SHOP)) == ["cart"]
+
+
 def test_one_slow_link_blames_the_callee():
     assert list(causes([gap("cart", "price", T0)], SHOP)) == ["price"]
 
@@ -129,17 +136,24 @@ def test_without_a_topology_what_began_minutes_later_is_another_incident():
     assert len(ledger((20, 400, one), (330, 600, two), graph=NOWHERE, until=700).entries) == 2
 
 
-def test_levels_of_services_that_have_nothing_to_do_with_each_other_are_two_incidents():
-    pairs = [("left", "left-db"), ("right", "right-db")]
-    table = SeriesTable()
-    table.add(batch([row(edge(*pair), T0, 3) for pair in pairs], T0))
-    book = ledger((20, 90, gauge("left-db", T0)), (20, 90, gauge("right-db", T0)), graph=Topology.of(table, T0))
-    assert len(book.entries) == 2
+def test_where_calls_are_told_a_level_that_none_of_them_suffers_from_opens_nothing():
+    assert ledger((20, 90, gauge("cart", T0)), (20, 90, gauge("elsewhere", T0))).entries == []
 
 
-def test_a_level_joins_the_incident_of_its_service_and_of_its_neighbours():
-    book = ledger((10, 90, gap("shop", "cart", T0)), (30, 90, gauge("cart", T0 + 2)), (40, 90, gauge("store", T0 + 8)))
-    assert len(book.entries) == 1
+def test_a_level_joins_the_incident_of_its_service_or_of_a_neighbour_and_no_other():
+    levels = [(30, 90, gauge(name, T0 + 2)) for name in ("cart", "rates", "elsewhere")]
+    book = ledger((10, 90, gap("shop", "cart", T0)), *levels)
+    assert [sorted(entry.alerts) for entry in book.entries] == [["edge:shop/cart/#gap", "gauge:cart//memory#gauge"]]
+
+
+def test_a_level_that_stays_does_not_keep_an_incident_of_calls_open():
+    book = ledger((10, 60, gap("shop", "cart", T0, calls=500)), (20, 300, gauge("cart", T0 + 2)))
+    assert [entry.resolved_at - T0 < 120 for entry in book.entries] == [True]
+
+
+def test_the_onset_is_that_of_the_calls_and_not_the_minute_of_a_level():
+    book = ledger((10, 60, gap("shop", "cart", T0)), (9, 90, gauge("cart", T0 - 55, calls=1)))
+    assert book.entries[0].onset == T0
 
 
 def test_a_drift_of_hours_is_an_incident_of_its_own():

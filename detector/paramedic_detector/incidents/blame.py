@@ -33,6 +33,7 @@ OWN: Final = frozenset({Signal.OWN_TIME, Signal.GAP, Signal.GAUGE, Signal.DRIFT}
 LEVELS: Final = frozenset({Signal.GAUGE})  # point at a service and say nothing of its calls
 LINGERING: Final = frozenset({Signal.SLO, Signal.OUTSIDE})  # fire on long after what they are about is over
 LOOKS_BACK: Final = frozenset({Signal.SLO, Signal.DRIFT})
+BESIDE: Final = LEVELS | LINGERING  # keep alive only an incident that consists of nothing else
 EARLIER_S: Final = 5.0  # a symptom may look this much older than its cause: long calls end late
 TOGETHER_S: Final = 30.0  # what began within this of each other may have one cause
 SPACINGS: Final = 4.0  # and within so many times the time between two calls
@@ -70,12 +71,21 @@ def suspects(alert: Alert, topology: Topology) -> frozenset[str]:
         return frozenset({caller, callee})
     if alert.key.family == "callee" and alert.signal in DELAYS and callee in topology.services:
         return frozenset({callee, *topology.callers(Target(peer=callee))})
+    if alert.signal in DELAYS and _calls_somebody(alert):
+        return frozenset({caller, *topology.callees(caller)})
     return frozenset({blamed(alert).peer})
 
 
+def _calls_somebody(alert: Alert) -> bool:
+    """Whether it is about calls of a service that do not tell whom it called."""
+    return alert.key.family == "op" and alert.key.part("kind") == "client" and not alert.key.part("peer")
+
+
 def link(alert: Alert) -> tuple[str, str]:
-    """Caller and callee of the calls that an alert is about; "" for a caller that is not told."""
+    """Caller and callee of the calls that an alert is about; "" for one that is not told."""
     key = alert.key
+    if _calls_somebody(alert):
+        return key.part("service"), ""
     if key.family == "edge":
         return key.part("caller"), key.part("callee")
     if key.family == "op" and key.part("kind") == "client" and key.part("peer"):
@@ -95,9 +105,13 @@ def patience_s(alert: Alert, least: float) -> float:
 
 
 def began(alerts: Iterable[Alert]) -> float:
-    """When the first of them began; budgets and drifts look back for hours, and count only when nothing else does."""
+    """When the first of them began, as the sharpest of them tell.
+
+    A level is known by the minute, and budgets and drifts look back for hours: each counts only without better.
+    """
     known = list(alerts)
-    return min(alert.onset for alert in [one for one in known if one.signal not in LOOKS_BACK] or known)
+    sharp = [one for one in known if one.signal not in LOOKS_BACK | LEVELS]
+    return min(alert.onset for alert in sharp or [one for one in known if one.signal not in LOOKS_BACK] or known)
 
 
 def causes(alerts: Sequence[Alert], topology: Topology) -> dict[str, list[Alert]]:
@@ -159,8 +173,12 @@ def _share_out(alerts: list[Alert], certain: set[str], found: dict[str, list[Ale
         taken = [alert for alert in left if best in suspects(alert, topology)]
         found[best] += taken
         left = [alert for alert in left if best not in suspects(alert, topology)]
+    callees = {
+        link(alert)[0]: blamed(alert).peer for alert in sorted(left, key=lambda one: one.score) if link(alert)[1]
+    }
     for alert in left:
-        found[blamed(alert).peer].append(alert)
+        unnamed = _calls_somebody(alert)
+        found[callees.get(link(alert)[0], blamed(alert).peer) if unnamed else blamed(alert).peer].append(alert)
 
 
 def _weights(alerts: Sequence[Alert], certain: set[str]) -> dict[str, tuple[float, int]]:
@@ -169,24 +187,35 @@ def _weights(alerts: Sequence[Alert], certain: set[str]) -> dict[str, tuple[floa
     for alert in alerts:
         links[link(alert)] = max(links[link(alert)], min(alert.score, MOST))
     weights: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+    callers = {caller for caller, callee in links if callee}
     for (caller, callee), score in links.items():
+        if not callee and caller in callers:
+            continue  # the same calls, told once more without the callee
         share = 1.0 if caller else 0.5  # seen by all callers together, and so perhaps the same calls again
-        weights[callee] = (weights[callee][0] + share * score, weights[callee][1] + bool(caller))
+        if callee:
+            weights[callee] = (weights[callee][0] + share * score, weights[callee][1] + bool(caller))
         if caller and callee not in certain:
             weights[caller] = (weights[caller][0] + AS_CALLER * score, weights[caller][1] + 1)
     return weights
 
 
 def _add_levels(levels: Sequence[Alert], found: dict[str, list[Alert]], topology: Topology) -> None:
-    """Levels go to their own service, else to what began together with them, else they are a cause themselves."""
+    """Levels go to their own service, else to what began together with them, else they are a cause themselves.
+
+    A cause they are only where nobody tells of calls. Where calls are told, users feel what is wrong with those, and
+    a level that no call suffers from opens nothing: it stands beside an incident of its service or of a neighbour.
+    """
+    told = bool(topology.edges())
     by_service: dict[str, list[Alert]] = defaultdict(list)
     for alert in levels:
         by_service[blamed(alert).peer].append(alert)
     for service, own in sorted(by_service.items(), key=lambda pair: (began(pair[1]), pair[0])):
         others = [peer for peer in found if peer != service and began_together(own, found[peer])]
-        near = [peer for peer in others if topology.related(service, peer)]
-        if service in found or not near:
+        near = [peer for peer in others if topology.adjacent(service, peer) or not told]
+        if service in found or not (near or told):
             found[service] += own
+        elif not near:
+            continue
         else:
             found[max(near, key=lambda peer: (_total(found[peer]), peer))] += own
 
@@ -214,7 +243,8 @@ def below(peer: str, own: Sequence[Alert], by_peer: Mapping[str, Sequence[Alert]
 
 def shows_itself(peer: str, own: Sequence[Alert]) -> bool:
     """Whether what is measured without what lies below is clearly abnormal: then it is no symptom of that."""
-    return any(alert.signal is Signal.DRIFT or (alert.signal in OWN and alert.score >= MOST) for alert in own)
+    clear = (alert for alert in own if alert.signal in OWN and not _calls_somebody(alert))
+    return any(alert.signal is Signal.DRIFT or alert.score >= MOST for alert in clear)
 
 
 def one_member_of_many(peer: str, own: Sequence[Alert], topology: Topology) -> bool:

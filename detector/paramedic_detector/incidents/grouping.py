@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from paramedic_detector.incidents import joining
-from paramedic_detector.incidents.blame import LINGERING as LINGERING
+from paramedic_detector.incidents.blame import BESIDE, LEVELS, LINGERING
 from paramedic_detector.incidents.blame import OPENING as OPENING
 from paramedic_detector.incidents.blame import blamed as blamed
 from paramedic_detector.incidents.blame import causes as causes
@@ -142,10 +142,9 @@ class Grouper:
         topology: Topology,
         now: float,
     ) -> None:
-        supporting = [alert for alert in alerts if alert.signal not in OPENING]
+        supporting = [alert for alert in alerts if alert.signal not in OPENING or alert.signal in LEVELS]
         for incident in open_incidents if supporting else ():
-            peers = {incident.target.peer} if incident.target is not None else set()
-            support = [alert for alert in supporting if joining.near(alert, peers, topology)]
+            support = [alert for alert in supporting if joining.stands_beside(alert, incident, topology)]
             kept = any(joining.keeps(alert, incident) for alert in support)
             if kept:
                 self._kept[incident.id] = now
@@ -192,8 +191,8 @@ class Grouper:
 
     def _keep(self, incident: OpenIncident, group: Sequence[Alert], now: float) -> None:
         """An alert that fires on long after its fault keeps only what consists of such alerts."""
-        if any(alert.signal not in LINGERING for alert in group) or all(
-            alert.signal in LINGERING for alert in incident.alerts
+        if any(alert.signal not in BESIDE for alert in group) or all(
+            alert.signal in BESIDE for alert in incident.alerts
         ):
             self._kept[incident.id] = now
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from paramedic.contract.command import Target
 from paramedic_detector.incidents.blame import (
+    BESIDE,
     EARLIER_S,
     LEVELS,
     LINGERING,
@@ -78,8 +79,7 @@ def another_fault(strongest: Alert, incident: OpenIncident) -> bool:
 def shares_culprit(group: Sequence[Alert], incident: OpenIncident, topology: Topology) -> bool:
     """Whether one culprit explains both, and they began together.
 
-    Levels point at no culprit: with them it is enough that they began together, in services that have to do with
-    each other as far as is known.
+    Levels point at no culprit: where nobody tells of calls, it is enough that they began together.
     """
     if not incident.alerts or not began_together(group, incident.alerts):
         return False
@@ -88,9 +88,7 @@ def shares_culprit(group: Sequence[Alert], incident: OpenIncident, topology: Top
         return False  # members of one peer are told apart by their zones
     if known & {peer for alert in group for peer in suspects(alert, topology)}:
         return True
-    if not (_only_levels(group) or _only_levels(incident.alerts)):
-        return False
-    return any(topology.related(blamed(alert).peer, peer) for alert in group for peer in known)
+    return not topology.edges() and (_only_levels(group) or _only_levels(incident.alerts))
 
 
 def is_symptom(peer: str, group: Sequence[Alert], incident: OpenIncident, topology: Topology) -> bool:
@@ -120,8 +118,10 @@ def one_cause(newer: OpenIncident, older: OpenIncident, topology: Topology) -> b
 
 def quiet_after_s(incident: OpenIncident, least: float) -> float:
     """How long an incident must be silent before it is quiet: rare calls need more time to show that all is well."""
-    lately = [alert for alert in incident.alerts if alert.at >= incident.last_alert_at - TOGETHER_S]
-    return max((patience_s(alert, least) for alert in lately if alert.signal not in LINGERING), default=least)
+    sharp = [alert for alert in incident.alerts if alert.signal not in BESIDE]
+    counting = sharp or [alert for alert in incident.alerts if alert.signal not in LINGERING]
+    lately = [alert for alert in counting if alert.at >= incident.last_alert_at - TOGETHER_S]
+    return max((patience_s(alert, least) for alert in lately or counting), default=least)
 
 
 def split_by_member(peer: str, group: list[Alert]) -> list[list[Alert]]:
@@ -141,6 +141,13 @@ def near(alert: Alert, peers: set[str], topology: Topology) -> bool:
     callers = {caller for peer in peers for caller in topology.callers(Target(peer=peer))}
     siblings = {callee for caller in callers for callee in topology.callees(caller)}
     return own in peers | callers | siblings
+
+
+def stands_beside(alert: Alert, incident: OpenIncident, topology: Topology) -> bool:
+    """Whether an alert that opens nothing is evidence for an incident; a level only of its culprit, begun with it."""
+    if alert.signal in LEVELS:
+        return blamed(alert).peer in culprits_of(incident, topology) and began_together([alert], incident.alerts)
+    return incident.target is not None and near(alert, {incident.target.peer}, topology)
 
 
 def keeps(alert: Alert, incident: OpenIncident) -> bool:

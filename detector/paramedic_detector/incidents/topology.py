@@ -126,17 +126,9 @@ class Topology:
             found[edge.callee].add(edge.caller)
         return dict(found)
 
-    def related(self, one: str, other: str) -> bool:
-        """Whether a fault of the one may show at the other: on one way of calls, or with a caller or callee in common.
-
-        What is in no call at all may be related to anything.
-        """
-        if not (self.knows(one) and self.knows(other)):
-            return True
-        if one == other or self.reaches(one, other) or self.reaches(other, one):
-            return True
-        around = [self.callees(peer) | self._callers.get(peer, set()) for peer in (one, other)]
-        return bool(around[0] & around[1])
+    def adjacent(self, one: str, other: str) -> bool:
+        """Whether one of the two calls the other."""
+        return other in self.callees(one) or one in self.callees(other)
 
     def callers(self, target: Target) -> list[str]:
         """Services that call the target, sorted."""
