@@ -22,6 +22,7 @@ from paramedic_cli.commands import (
     slo,
     stop,
     token,
+    train,
     up,
 )
 from paramedic_cli.errors import UserError
@@ -39,6 +40,7 @@ app.command("demo")(demo.demo)
 app.command("drill")(drill.drill)
 app.command("eval")(evaluate.evaluate)
 app.command("simulate")(simulate.simulate)
+app.command("train")(train.train)
 app.command("dashboard")(dashboard.dashboard)
 app.command("doctor")(doctor.doctor)
 app.add_typer(incidents.app, name="incidents")

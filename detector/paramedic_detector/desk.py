@@ -5,22 +5,24 @@ stands in the timeline and in the audit. The engine carries out what was decided
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlmodel import Session
 
+from paramedic.contract.command import Target
 from paramedic_detector import actions as life
 from paramedic_detector import words
-from paramedic_detector.api.schemas import Merge, Split, Write
+from paramedic_detector.api.schemas import Feedback, Merge, Split, Write
 from paramedic_detector.commands import CommandHub
+from paramedic_detector.diagnosis.taxonomy import Taxonomy
 from paramedic_detector.engine.group import merge, split
 from paramedic_detector.engine.tell import worded
 from paramedic_detector.engine.treat import drop
 from paramedic_detector.engine.verify import resolve
-from paramedic_detector.store import incidents, records
+from paramedic_detector.store import incidents, labels, records
 from paramedic_detector.store.incidents import Case
 from paramedic_detector.store.store import Store
-from paramedic_detector.store.tables import ActionRow, IncidentRow
+from paramedic_detector.store.tables import ActionRow, IncidentRow, LabelRow
 from paramedic_detector.values import ActionState, IncidentState
 
 
@@ -45,6 +47,7 @@ class Desk:
     hub: CommandHub
     clock: Callable[[], float]
     settle_s: float = 5.0
+    classes: frozenset[str] = field(default_factory=lambda: frozenset(Taxonomy.load().names))  # that people may name
 
     def acknowledge(self, number: int, write: Write) -> int:
         with self.store.writing() as session:
@@ -151,6 +154,32 @@ class Desk:
         self.hub.clear(command_id, f"reverted by {write.by}")
         return number
 
+    def feedback(self, number: int, said: Feedback) -> int:
+        """Keep what a person says was wrong; it changes nothing of the incident but its timeline."""
+        with self.store.writing() as session:
+            row = session.get(IncidentRow, number)
+            if row is None:
+                raise Unknown(f"there is no incident INC-{number}")
+            diagnosed = words.target_of(row)
+            fault_class = said.fault_class or row.fault_class
+            target = _target(said.target) if said.target else diagnosed
+            right = said.right or (fault_class == row.fault_class and target == diagnosed)
+            if said.right:
+                fault_class, target = row.fault_class, diagnosed
+            labels.add(
+                session,
+                LabelRow(
+                    incident=number, at=self.clock(), by=said.by, fault_class=fault_class, peer=target.peer,
+                    zone=target.zone, right=right, note=said.note,
+                ),
+            )  # fmt: skip
+            what = "the diagnosis is right" if right else f"it was {fault_class.replace('_', ' ')} of {target}"
+            incidents.log(session, number, at=self.clock(), kind="person", text=f"{said.by} says: {what}.")
+            records.audit(
+                session, at=self.clock(), by=said.by, what="said what was wrong", subject=row.id, note=said.note
+            )
+        return number
+
     def stop(self, on: bool, by: str) -> None:
         """The global stop. It holds in this process at once, even when the store cannot take it."""
         if on:
@@ -203,3 +232,9 @@ class Desk:
         case = self._case(session, number)
         for name, value in worded(case, self.clock(), self.settle_s).items():
             setattr(case.incident, name, value)
+
+
+def _target(name: str) -> Target:
+    """The target of its name, "aurora" or "support-bot in eu-1b"."""
+    peer, _, zone = name.partition(" in ")
+    return Target(peer=peer.strip(), zone=zone.strip())

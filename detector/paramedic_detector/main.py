@@ -29,6 +29,7 @@ from paramedic_detector.engine.engine import Engine
 from paramedic_detector.engine.parts import Judges, KeepsTraces, Parts, Recorder, Timing, keeps_none
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.incidents.grouping import Grouper
+from paramedic_detector.learn.versions import Shelf
 from paramedic_detector.main_start import StartError, checkpoints, listen, master_key, objectives
 from paramedic_detector.notify.channels import Channel, SlackWebhook
 from paramedic_detector.notify.outbox import Outbox
@@ -73,7 +74,8 @@ class Detector:
     ) -> None:
         timing = timing or Timing()
         self.settings, self._bus, self._clock = settings, bus, clock
-        judges = _judges(settings.policy)
+        judges = _judges(settings.policy, settings.data_dir / "models")
+        self._diagnoser = judges[2]
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.master = master_key(settings.data_dir)
         self.store = Store(connect(settings.store_url))
@@ -133,6 +135,7 @@ class Detector:
         )
         self._server = uvicorn.Server(config)
         self._threads = [
+            threading.Thread(target=self._diagnoser.warm_up, name="model", daemon=True),
             threading.Thread(target=self.engine.run, args=(self._bus,), name="engine", daemon=True),
             threading.Thread(target=self._server.run, args=([listening],), name="api", daemon=True),
         ]
@@ -163,9 +166,10 @@ class Detector:
             raise StartError(f"the store {where} cannot be opened: {error}; `paramedic doctor` says more") from error
 
 
-def _judges(policy: Path | None) -> tuple[RuleSet, Grouper, Diagnoser, Policy]:
+def _judges(policy: Path | None, models: Path) -> tuple[RuleSet, Grouper, Diagnoser, Policy]:
     """Raises: StartError, when a data file has mistakes."""
     try:
-        return RuleSet.load(), Grouper(), Diagnoser.load(), Policy.load(policy)
+        diagnoser = Diagnoser.load(model_path=Shelf(models).current())
+        return RuleSet.load(), Grouper(), diagnoser, Policy.load(policy)
     except (ValueError, OSError) as error:
         raise StartError(str(error)) from error

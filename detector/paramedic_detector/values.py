@@ -82,6 +82,7 @@ class Suspect:
     kind: str  # "provider", "dependency", "service", "zone", "version", ...
     probability: float
     evidence: tuple[str, ...]  # plain sentences, the most telling first
+    detail: str = ""  # what is narrower than the target, where it is told: "version 2.4.1", "operation GET /orders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,12 @@ class Diagnosis:
     """What is wrong and where, and how sure."""
 
     fault_class: str  # of taxonomy.yaml; "unknown" is honest and never treated automatically
-    probability: float  # P(class and target), by weights set by hand: orderly, not calibrated yet
+    probability: float  # that class and target are both right, calibrated on cases that were held out
     classes: Mapping[str, float]  # probability of each class
     suspects: tuple[Suspect, ...]  # most likely first; empty only for "unknown"
     summary: str  # one sentence: "aurora answers 503 to 48 % of calls and lets the rest hang"
+    told: tuple[float, ...] = ()  # what the class of the first suspect was told by, in the order of `features.COLUMNS`
+    model: str = ""  # version of the model that said so; "" for the weights of the taxonomy
 
 
 class Mode(StrEnum):

@@ -8,10 +8,12 @@ from typing import Final
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from paramedic.contract.command import Target
 from paramedic_detector import desk_views as views
 from paramedic_detector import words
 from paramedic_detector.api.schemas import (
     ActionOut,
+    FeedbackOut,
     IncidentDetail,
     IncidentSummary,
     Noise,
@@ -25,7 +27,7 @@ from paramedic_detector.engine.engine import Health
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.slo.judge import Objectives
 from paramedic_detector.store import actions as stored
-from paramedic_detector.store import incidents, outbox, records
+from paramedic_detector.store import incidents, labels, outbox, records
 from paramedic_detector.store.store import Store
 from paramedic_detector.store.tables import AlertRow, IncidentRow
 from paramedic_detector.values import IncidentState
@@ -103,6 +105,23 @@ class Backend:
         kept = case.incident.evidence
         panels = [Panel.model_validate(one) for one in kept["panels"]] if kept else self._live_panels(case)
         return views.detail(case, events, panels)
+
+    def feedback(self, number: int) -> list[FeedbackOut]:
+        """What people said of an incident.
+
+        Raises:
+            Unknown: There is no such incident.
+        """
+        with self.store.reading() as session:
+            if session.get(IncidentRow, number) is None:
+                raise Unknown(f"there is no incident INC-{number}")
+            return [
+                FeedbackOut(
+                    at=views.moment(row.at), by=row.by, fault_class=row.fault_class,
+                    target=str(Target(row.peer, row.zone)), right=row.right, note=row.note,
+                )
+                for row in labels.of_incident(session, number)
+            ]  # fmt: skip
 
     def action_page(
         self, in_force: bool | None, before: int | None, limit: int, incident: int | None

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from paramedic_detector.api.auth import Doorkeeper, Scope
 from paramedic_detector.api.backend import Backend
 from paramedic_detector.api.pages import Cursor, IncidentPage, Limit, cursor_of, number_at, number_in
-from paramedic_detector.api.schemas import IncidentDetail, IncidentSummary, Merge, Split, Write
+from paramedic_detector.api.schemas import Feedback, FeedbackOut, IncidentDetail, IncidentSummary, Merge, Split, Write
 from paramedic_detector.values import IncidentState
 
 STATES = frozenset(state.value for state in IncidentState)
@@ -57,5 +57,20 @@ def router(backend: Backend, door: Doorkeeper) -> APIRouter:
     def split(incident_id: str, write: Split) -> IncidentSummary:
         """Make an incident of its own of some of its series, since they have another cause; gives the new one."""
         return backend.incident(backend.desk.split(number_in(incident_id, "INC-"), write))
+
+    @routes.get("/{incident_id}/feedback")
+    def said(incident_id: str) -> list[FeedbackOut]:
+        """What people said was wrong, the newest last; the newest counts."""
+        return backend.feedback(number_in(incident_id, "INC-"))
+
+    @routes.post("/{incident_id}/feedback", dependencies=operate, status_code=201)
+    def feedback(incident_id: str, feedback: Feedback) -> FeedbackOut:
+        """Say what was wrong, or that the diagnosis is right: `paramedic train` learns from it."""
+        number = number_in(incident_id, "INC-")
+        if feedback.fault_class and feedback.fault_class not in backend.desk.classes:
+            known = ", ".join(sorted(backend.desk.classes))
+            raise HTTPException(422, f"class: {feedback.fault_class[:60]!r} is none of the taxonomy: {known}")
+        backend.desk.feedback(number, feedback)
+        return backend.feedback(number)[-1]
 
     return routes

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Severity = Literal[1, 2, 3, 4]
 
@@ -230,6 +230,34 @@ class Write(BaseModel):
     version: int
     by: str = Field(min_length=1, max_length=100)
     note: str = Field(default="", max_length=2000)
+
+
+class Feedback(BaseModel):
+    """What a person says was wrong: either that the diagnosis was right, or what would have been right."""
+
+    by: str = Field(min_length=1, max_length=100)
+    right: bool = Field(default=False, description="the diagnosis is right as it stands; nothing else is needed then")
+    fault_class: str = Field(
+        default="", alias="class", max_length=100, description="a class of the taxonomy; empty: as it was diagnosed"
+    )
+    target: str = Field(
+        default="",
+        max_length=300,
+        examples=["aurora", "support-bot in eu-1b"],
+        description="empty: as it was diagnosed",
+    )
+    note: str = Field(default="", max_length=2000)
+
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class FeedbackOut(BaseModel):
+    at: datetime
+    by: str
+    fault_class: str
+    target: str
+    right: bool
+    note: str
 
 
 class Problem(BaseModel):

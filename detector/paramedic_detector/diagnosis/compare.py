@@ -21,7 +21,7 @@ SLOW_BUCKETS: Final = 2  # and by so many buckets more
 
 def counted(stretch: Stretch, rows: Numbers, *cells: Cell) -> float:
     """The sum of some cells over some series."""
-    return float(stretch.cells[np.ix_(rows, list(cells))].sum()) if len(rows) else 0.0
+    return float(stretch.cells[rows][:, [int(cell) for cell in cells]].sum()) if len(rows) else 0.0
 
 
 def rate_shift(reading: Reading, rows: Numbers, *cells: Cell) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from paramedic.contract.command import Target
 from paramedic_collector.windows import SeriesKey
+from paramedic_detector.diagnosis.causes.sentences import kind_of
 from paramedic_detector.diagnosis.measures import MEASURES, Rows, measures_of
 from paramedic_detector.diagnosis.reading import DURING_S, LOOK_BACK_S, Reading
 from paramedic_detector.diagnosis.taxonomy import FEATURES, KINDS
@@ -62,15 +63,8 @@ class Facts:
     started: float | None  # its first alert began then
 
 
-def kind_of(peer: str, topology: Topology) -> str:
-    """What a peer is: a model provider, a service that tells about itself, or a dependency that does not."""
-    if peer in topology.providers:
-        return "provider"
-    return "service" if peer in topology.services and topology.callees(peer) else "dependency"
-
-
 def kind_of_target(target: Target, topology: Topology) -> str:
-    """Likewise of a target: a zone when it names one of several."""
+    """What a target is: a zone when it names one of several, else a provider, a dependency or a service."""
     if target.zone and len(topology.members(target.peer)) > 1:
         return "zone"
     return kind_of(target.peer, topology)

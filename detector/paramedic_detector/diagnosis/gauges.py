@@ -93,5 +93,5 @@ def _is_share(metric: str, line: Sums) -> bool:
     if np.isnan(line).all():
         return False
     return any(word in metric.lower() for word in RATIO_WORDS) or (
-        "connection" not in metric and np.nanmin(line) >= 0 and 0 < np.nanmax(line) <= 1
+        "connection" not in metric and bool(np.nanmin(line) >= 0 and 0 < np.nanmax(line) <= 1)
     )

@@ -162,13 +162,16 @@ class Reader:
             onset=onset,
             numbers=numbers,
             during=during,
-            usual=self._usual(table, numbers, onset, tuple(past)),
+            usual=self._usual(table, numbers, onset, past),
             long=self._long(table, numbers, now),
             _rows={int(number): row for row, number in enumerate(numbers)},
         )
 
-    def _usual(self, table: SeriesTable, numbers: Numbers, onset: float, past: tuple[Span, ...]) -> Stretch:
+    def _usual(self, table: SeriesTable, numbers: Numbers, onset: float, spans: Sequence[Span]) -> Stretch:
         end = onset - LOOK_BACK_S - APART_S
+        past = tuple(
+            (start, min(until, end)) for start, until in spans if start < end
+        )  # one that goes on does not move
         name = (int(onset), past, len(numbers), int(numbers.sum()))
         if name not in self._kept:
             slots = [s for s in table.slots(end - USUAL_S, end) if not _within(s, past) and s.ts + s.span_s <= end + 1]

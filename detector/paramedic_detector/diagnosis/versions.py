@@ -22,22 +22,36 @@ def version_measures(rows: Numbers, reading: Reading) -> dict[str, float]:
     Args:
         rows: What one service served.
     """
-    versions: dict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        versions[reading.key(int(row)).part("version")].append(int(row))
-    first = {
-        name: np.nanmin(reading.long.first_seen[of]) for name, of in versions.items() if name and _seen(reading, of)
-    }
+    versions, first = _versions(rows, reading)
     if len(first) < 2:
         return {"version_new": 0.0, "version_guilt": 0.0}
     newest = max(first, key=lambda name: (first[name], name))
-    came, before = float(first[newest]), min(first.values())
+    came, before = first[newest], min(first.values())
     if came < before + LATER_S or came > reading.onset + AFTER_S:
         return {"version_new": 0.0, "version_guilt": 0.0}
     new = np.array(versions[newest], np.int64)
     old = np.array([row for name, of in versions.items() if name != newest for row in of], np.int64)
     age_s = max(0.0, reading.onset - came)
     return {"version_new": float(np.exp(-age_s / FADES_S)), "version_guilt": _guilt(new, old, reading)}
+
+
+def newest_version(rows: Numbers, reading: Reading) -> str:
+    """The version that was seen last for the first time."""
+    _, first = _versions(rows, reading)
+    return max(first, key=lambda name: (first[name], name), default="")
+
+
+def _versions(rows: Numbers, reading: Reading) -> tuple[dict[str, list[int]], dict[str, float]]:
+    """The rows of each version, and when it was seen first."""
+    versions: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        versions[reading.key(int(row)).part("version")].append(int(row))
+    first = {
+        name: float(np.nanmin(reading.long.first_seen[of]))
+        for name, of in versions.items()
+        if name and _seen(reading, of)
+    }
+    return versions, first
 
 
 def _seen(reading: Reading, rows: list[int]) -> bool:

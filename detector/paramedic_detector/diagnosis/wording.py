@@ -1,13 +1,17 @@
 """The plain sentences of a diagnosis: what is wrong, and why this suspect."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from paramedic.contract.command import Target
+from paramedic_detector.diagnosis.compare import MOST_SHIFT
 from paramedic_detector.diagnosis.features import Facts
-from paramedic_detector.incidents.grouping import blamed
-from paramedic_detector.incidents.topology import Topology
-from paramedic_detector.values import Alert, Signal
+from paramedic_detector.diagnosis.measures import Rows
+from paramedic_detector.diagnosis.reading import Reading
+from paramedic_detector.diagnosis.versions import newest_version
+
+if TYPE_CHECKING:
+    from paramedic_detector.diagnosis.diagnoser import Look
 
 _WORDS: Final = {
     "timeout": "time-outs",
@@ -15,77 +19,74 @@ _WORDS: Final = {
     "401": "401 (key refused)",
     "403": "403 (key refused)",
 }
-_MOST: Final = 6  # sentences a suspect
+TOLD: Final = 0.4  # a feature from here is worth a sentence
+_OF_FEATURES: Final = {
+    "new_version": "does worse since its newest version",
+    "cost": "spends far more than usual",
+    "loop": "calls its tools over and over",
+    "retries": "is called over and over",
+    "leak": "takes ever more memory",
+    "bulkhead": "has no room for more calls",
+}
 
 
-def summary_of(target: Target, kind: str, facts: Facts) -> str:
+def summary_of(look: "Look") -> str:
     """One sentence: who does what to how many calls."""
-    calls, found = facts.calls, []
+    calls, told, found = look.facts.calls, look.facts.features, []
     if calls.failed:
         found.append(f"answers {_mostly(calls.errors)} to {_percent(calls.failed, calls.count)} of calls")
-    if facts.features["hang"]:
+    if told["hang"]:
         found.append("lets calls hang")
-    if facts.features["slow"]:
-        found.append(f"is slow for {100 * facts.features['slow']:.0f} % of calls")
-    if facts.features["useless"]:
+    if told["slow"]:
+        where = " on the way" if told["gap"] > told["own_time"] else ""
+        found.append(f"is slow{where} for {100 * told['slow']:.0f} % of calls")
+    if told["useless"]:
         found.append(f"gives {_mostly(calls.useless)} answers to {_percent(sum(calls.useless.values()), calls.count)}")
-    if facts.features["silent"]:
+    if told["silent"]:
         found.append("has gone silent")
-    if facts.features["connection"] >= 0.5:
+    if told["connection"] >= 0.5:
         found[:1] = [f"cannot be reached: {_percent(calls.failed, calls.count)} of calls fail to connect"]
+    found += [words for feature, words in _OF_FEATURES.items() if told[feature] >= TOLD]
     if not found:
-        found = ["is left alone by its callers' breakers" if facts.features["refused"] else "is abnormal"]
-    return f"{target} {_joined(found)}"
+        found = ["is left alone by its callers' breakers" if told["refused"] else "is abnormal"]
+    return f"{look.target} {_joined(found[:3])}"
 
 
-def evidence_of(
-    target: Target, kind: str, facts: Facts, alerts: Sequence[Alert], topology: Topology
-) -> tuple[str, ...]:
-    """Why this suspect, the most telling sentence first."""
-    mine = sorted((a for a in alerts if _mine(a, target)), key=lambda a: (a.signal is Signal.MISSING, -a.score))
-    said = [alert.explanation for alert in mine if alert.signal is not Signal.SURGE]
-    first = [said[0]] if said else []
-    rest = [sentence for sentence in said[1:3] if sentence not in first]
-    return tuple([*first, *_members(target, kind, facts, topology), *_order(target, facts, alerts), *rest][:_MOST])
-
-
-def _members(target: Target, kind: str, facts: Facts, topology: Topology) -> list[str]:
-    callers = topology.callers(target)
-    found = []
-    if kind == "zone":
-        well = [zone for zone in topology.healthy_members(target.peer) if zone != target.zone]
-        if well:
-            found.append(f"only {target.zone} is hurt; {target.peer} in {_joined(well)} is well")
-        if facts.features["silent"]:
-            found.append(f"the spans of {target.peer} in {target.zone} have stopped")
-    zones = {key.part("zone") for key in topology.op_keys if key.part("peer") == target.peer and key.part("zone")}
-    hurt = {edge.caller for edge in topology.towards(target) if edge.unwell or edge.error_ratio}
-    if kind != "zone" and len(zones) > 1 and callers:
-        found.append(f"{_joined(callers)} calls it from {len(zones)} zones, so it is not one zone of the caller")
-    if len(hurt) > 1:
-        found.append(f"all of {_joined(sorted(hurt))} see it")
-    if facts.features["refused"]:
-        found.append(f"the breaker of {_joined(callers) or 'its caller'} opened by itself")
+def evidence_of(look: "Look") -> list[str]:
+    """What its own features say, beside what the ranking says."""
+    told, measures, found = look.facts.features, look.facts.measures, []
+    if told["silent"]:
+        found.append(f"the spans of {look.target} have stopped")
+    if told["new_version"] >= TOLD:
+        found.append(f"{look.detail or 'its newest version'} came just before, and it does worse than the one before")
+    if told["retries"] >= TOLD:
+        found.append(f"{_times(measures['per_call_shift'])} as many calls to it as usual for each call of its callers")
+    if told["loop"] >= TOLD:
+        found.append(f"{_times(measures['loop_shift'])} as many tool calls a turn as usual")
+    if told["cost"] >= TOLD and max(measures["tokens_shift"], measures["cost_shift"]) > 0:
+        shift = max(measures["tokens_shift"], measures["cost_shift"])
+        found.append(f"each call takes {_times(shift)} the usual tokens or money")
+    if told["surge"] >= TOLD and measures["users_shift"] > 0:
+        found.append(f"users send {_times(measures['users_shift'])} the usual traffic")
+    if told["leak"] >= TOLD:
+        found.append("its memory or handles have grown steadily")
+    if told["full"] >= TOLD:
+        found.append("a pool of it is near its limit")
+    if told["refused"]:
+        found.append("the breaker of its caller opened by itself")
     return found
 
 
-def _order(target: Target, facts: Facts, alerts: Sequence[Alert]) -> list[str]:
-    """Who was hurt after it."""
-    later = {
-        blamed(alert).peer: alert.onset
-        for alert in sorted(alerts, key=lambda alert: -alert.onset)
-        if alert.signal not in (Signal.SURGE, Signal.MISSING) and blamed(alert).peer != target.peer
-    }
-    if facts.started is None or not later:
-        return []
-    peer, onset = min(later.items(), key=lambda pair: pair[1])
-    gap_s = onset - facts.started
-    return [f"started first, {gap_s:.0f} s before {peer}"] if gap_s >= 1 else []
+def detail_of(target: Target, facts: Facts, reading: Reading) -> str:
+    """What is narrower than the target: its newest version when that is what hurts, else nothing."""
+    if facts.features["new_version"] >= TOLD:
+        rows = Rows.of(target, reading)
+        return f"version {newest_version(rows.served if len(rows.served) else rows.own, reading)}"
+    return ""
 
 
-def _mine(alert: Alert, target: Target) -> bool:
-    about = blamed(alert)
-    return about.peer == target.peer and (not target.zone or about.zone == target.zone)
+def _times(shift: float) -> str:
+    return f"{2 ** (shift * MOST_SHIFT):.1f} times"
 
 
 def _mostly(counts: dict[str, int]) -> str:

@@ -46,6 +46,13 @@ def unfinished_cases(session: Session) -> list[Case]:
     return cases_of(session, session.exec(_UNFINISHED).all())
 
 
+def spans_since(session: Session, since: float) -> dict[int, tuple[float, float]]:
+    """From onset to end of the incidents that ended after `since`, by number."""
+    wanted = select(IncidentRow.number, IncidentRow.onset_at, IncidentRow.resolved_at)
+    found = session.exec(wanted.where(col(IncidentRow.resolved_at) > since)).all()
+    return {number: (onset, end) for number, onset, end in found if number is not None and end is not None}
+
+
 def case_of(session: Session, number: int) -> Case | None:
     row = session.get(IncidentRow, number)
     return cases_of(session, [row])[0] if row is not None else None
@@ -144,15 +151,19 @@ def save_diagnosis(session: Session, number: int, diagnosis: Diagnosis, now: flo
             classes=dict(diagnosis.classes),
             suspects=[_suspect_to_json(suspect) for suspect in diagnosis.suspects],
             summary=diagnosis.summary,
+            told=[round(number, 4) for number in diagnosis.told] or None,
+            model=diagnosis.model,
         )
     )
 
 
 def diagnosis_of(row: DiagnosisRow) -> Diagnosis:
     suspects = tuple(
-        Suspect(Target(**s["target"]), s["kind"], s["probability"], tuple(s["evidence"])) for s in row.suspects
+        Suspect(Target(**s["target"]), s["kind"], s["probability"], tuple(s["evidence"]), s.get("detail", ""))
+        for s in row.suspects
     )
-    return Diagnosis(row.fault_class, row.probability, row.classes, suspects, row.summary)
+    told = tuple(row.told or ())
+    return Diagnosis(row.fault_class, row.probability, row.classes, suspects, row.summary, told, row.model)
 
 
 def _suspect_to_json(suspect: Suspect) -> dict[str, Any]:

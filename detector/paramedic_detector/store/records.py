@@ -13,6 +13,7 @@ from paramedic_detector.store.tables import (
     DiagnosisRow,
     EventRow,
     IncidentRow,
+    LabelRow,
     NotificationRow,
 )
 from paramedic_detector.values import IncidentState
@@ -50,9 +51,14 @@ def audit(session: Session, *, at: float, by: str, what: str, subject: str, note
 
 
 def forget(session: Session, *, before: float) -> int:
-    """Delete incidents that were resolved before then, with all that hangs on them; how many they were."""
+    """Delete incidents that were resolved before then, with all that hangs on them; how many they were.
+
+    Those of which a person said what was wrong are kept: models learn from them.
+    """
     old = select(IncidentRow.number).where(
-        col(IncidentRow.state) == IncidentState.RESOLVED, col(IncidentRow.resolved_at) < before
+        col(IncidentRow.state) == IncidentState.RESOLVED,
+        col(IncidentRow.resolved_at) < before,
+        col(IncidentRow.number).not_in(select(LabelRow.incident)),
     )
     numbers = [number for number in session.exec(old).all() if number is not None]
     actions = select(col(ActionRow.number)).where(col(ActionRow.incident).in_(numbers))

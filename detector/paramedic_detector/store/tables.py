@@ -1,6 +1,6 @@
 """What the store keeps. A change of state is dated when it happened; moments are unix seconds.
 
-    incident 1--n alert | diagnosis | action 1--n ack | event | notification
+    incident 1--n alert | diagnosis | action 1--n ack | event | notification | label
     desk (one row: the version counter, the global stop) · checkpoint · audit
 
 The same tables on SQLite and PostgreSQL. `version` of an incident or action grows with every change of its
@@ -139,6 +139,24 @@ class DiagnosisRow(Base, table=True):
     classes: dict[str, float] = Field(sa_column=_json())
     suspects: list[dict[str, Any]] = Field(sa_column=_json())
     summary: str
+    told: list[float] | None = Field(default=None, sa_column=_json(nullable=True))  # see `Diagnosis.told`
+    model: str = ""
+
+
+class LabelRow(Base, table=True):
+    """What a person said was wrong; the newest of an incident counts, and rows are only ever added."""
+
+    __tablename__ = "label"
+
+    id: int | None = Field(default=None, primary_key=True)
+    incident: int = Field(foreign_key="incident.number", index=True)
+    at: float
+    by: str
+    fault_class: str
+    peer: str = ""  # the target; all empty: the one that was diagnosed, or not said
+    zone: str = ""
+    right: bool  # whether that is what the diagnosis had said
+    note: str = ""
 
 
 class ActionRow(Versioned, Base, table=True):
