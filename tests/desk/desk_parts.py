@@ -143,8 +143,12 @@ class ScriptedRules:
 class ScriptedDiagnoser:
     def __init__(self, diagnosis: Diagnosis = OUTAGE) -> None:
         self.says = diagnosis
+        self.past: object = None  # what it was told of earlier incidents
 
-    def diagnose(self, alerts: object, table: object, topology: object, now: float, onset: float) -> Diagnosis:
+    def diagnose(
+        self, alerts: object, table: object, topology: object, now: float, onset: float, past: object = ()
+    ) -> Diagnosis:
+        self.past = past
         return self.says
 
 

@@ -165,3 +165,18 @@ def test_what_heals_itself_is_remembered_over_a_restart(room):
     again.tick(times=4)
     assert again.parts.judges.grouper.pauses.pause_s(class_of([weak]), again.clock.now) > 0
     assert "INC-5" not in [case.incident.id for case in again.engine.tick((windows(int(again.clock.now)),)).cases]
+
+
+def test_a_diagnosis_is_told_when_there_were_incidents_before(room):
+    room.fault()
+    room.tick(times=2)
+    assert room.diagnoser.past == []
+    room.heal()
+    room.tick(seconds=4, times=8)
+    first = room.case().incident
+    room.fault(replace(alert(room.clock.now, callee="orders"), onset=room.clock.now))
+    room.tick()
+    assert room.diagnoser.past == [(first.onset_at, first.resolved_at)]
+    again = room.restarted()
+    again.tick(times=2)
+    assert again.diagnoser.past == [(first.onset_at, first.resolved_at)]

@@ -21,6 +21,7 @@ from paramedic_detector.values import Alert, Diagnosis
 log = logging.getLogger("paramedic.engine")
 TRACES = 3  # examples kept with an incident
 GROWS_S = 30.0  # a trace's callers end after what they call: for so long a part of a trace is asked for again
+PAST_S = 3600.0  # earlier incidents that are left out of what is usual
 RECENT_S = 20.0  # without an alert for so long there is nothing new to learn from
 
 
@@ -31,10 +32,30 @@ class Diagnose:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._spans: dict[int, tuple[float, float]] | None = None  # of the last hour's incidents, by their number
 
     def __call__(self, tick: Tick) -> Tick:
+        if not tick.cases:
+            return tick
+        self._remember(tick)
         fresh = {alert.fingerprint: alert for alert in tick.alerts}
         return replace(tick, cases=tuple(self._case(case, fresh, tick.now) for case in tick.cases))
+
+    def _remember(self, tick: Tick) -> None:
+        """When there was an incident: none of that is usual."""
+        if self._spans is None:
+            with self._parts.store.reading() as session:
+                self._spans = incidents.spans_since(session, tick.now - PAST_S)
+        for case in tick.cases:
+            self._spans[case.number] = (case.incident.onset_at, case.incident.resolved_at or tick.now)
+        self._spans = {number: span for number, span in self._spans.items() if span[1] > tick.now - PAST_S}
+
+    def _past(self, case: Case) -> list[tuple[float, float]]:
+        """The incidents that began before this one."""
+        spans = self._spans or {}
+        return sorted(
+            span for number, span in spans.items() if number != case.number and span[0] < case.incident.onset_at
+        )
 
     def _case(self, case: Case, fresh: dict[str, Alert], now: float) -> Case:
         if any(in_force(a) or (undecided(a) and a.approved_at is not None) for a in case.actions):
@@ -47,7 +68,7 @@ class Diagnose:
             return case
         with self._parts.vitals.hands_on() as table:
             found = self._parts.judges.diagnoser.diagnose(
-                alerts, table, self._parts.topology, now, case.incident.onset_at
+                alerts, table, self._parts.topology, now, case.incident.onset_at, self._past(case)
             )
         try:
             return self._keep(case, found, now) if _says_more(case, found) else case

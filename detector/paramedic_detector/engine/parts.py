@@ -46,7 +46,13 @@ class Groups(Protocol):
 
 class Diagnoses(Protocol):
     def diagnose(
-        self, alerts: Sequence[Alert], table: SeriesTable, topology: Topology, now: float, onset: float
+        self,
+        alerts: Sequence[Alert],
+        table: SeriesTable,
+        topology: Topology,
+        now: float,
+        onset: float,
+        past: Sequence[tuple[float, float]] = (),
     ) -> Diagnosis: ...
 
 
