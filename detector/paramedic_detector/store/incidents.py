@@ -53,13 +53,6 @@ def spans_since(session: Session, since: float) -> dict[int, tuple[float, float]
     return {number: (onset, end) for number, onset, end in found if number is not None and end is not None}
 
 
-def spans_since(session: Session, since: float) -> dict[int, tuple[float, float]]:
-    """From onset to end of the incidents that ended after `since`, by number."""
-    wanted = select(IncidentRow.number, IncidentRow.onset_at, IncidentRow.resolved_at)
-    found = session.exec(wanted.where(col(IncidentRow.resolved_at) > since)).all()
-    return {number: (onset, end) for number, onset, end in found if number is not None and end is not None}
-
-
 def case_of(session: Session, number: int) -> Case | None:
     row = session.get(IncidentRow, number)
     return cases_of(session, [row])[0] if row is not None else None
