@@ -80,6 +80,8 @@ class Shapes:
     def follow(self, service: NDArray[np.int32], eligible: NDArray[np.bool_]) -> None:
         """Choose the rows of new services; a service with a model keeps its rows."""
         rows = np.flatnonzero(eligible)
+        if not rows.size:
+            return
         order = rows[np.argsort(service[rows], kind="stable")]
         names, first = np.unique(service[order], return_index=True)
         for name, mine in zip(names.tolist(), np.split(order, first[1:]), strict=True):
