@@ -15,7 +15,7 @@ import numpy as np
 
 from paramedic.contract.command import Target
 from paramedic_detector.diagnosis.diagnoser import Diagnoser
-from paramedic_detector.incidents.grouping import OPENING, OPENS
+from paramedic_detector.incidents.grouping import OPENING, OPENS, blamed
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.learn.examples import Episode, Example, Source
 from paramedic_detector.scores.scorer import Scorer
@@ -136,6 +136,7 @@ def _of_fault(plan: Plan, fault: Happening, seed: int, table: SeriesTable, score
     """What one fault shows at each of AGES_S after it was first seen."""
     scribe, began = Scribe(), plan.start + fault.at_s
     alerts: dict[str, Alert] = {}
+    before: set[str] = set()  # what was odd already: no work of the fault
     opened, due, scored = 0.0, 0, 0.0
     for batch in World(plan, seed).batches():
         table.add(batch)
@@ -146,8 +147,10 @@ def _of_fault(plan: Plan, fault: Happening, seed: int, table: SeriesTable, score
         scored = now
         found = scorer.score(table, now, frozenset(alert.key for alert in alerts.values()))
         if now < began:
+            before |= {alert.fingerprint for alert in found}
             continue
-        if not opened and any(alert.signal in OPENING and alert.score >= OPENS for alert in found):
+        found = [alert for alert in found if alert.fingerprint not in before]
+        if not opened and _opens(found, fault, Topology.of(table, now) if found else None):
             opened = now
         if not opened:
             if now - began > (LEAK_S if fault.kind == "leak" else PATIENCE_S):
@@ -165,3 +168,14 @@ def _of_fault(plan: Plan, fault: Happening, seed: int, table: SeriesTable, score
         due += 1
         if due >= len(AGES_S):
             return
+
+
+def _opens(alerts: Sequence[Alert], fault: Happening, topology: Topology | None) -> bool:
+    """Whether an incident would open that can be about the fault: of its target, or above or below it."""
+    target = fault.root_cause.peer
+    return topology is not None and any(
+        alert.signal in OPENING
+        and alert.score >= OPENS
+        and ((peer := blamed(alert).peer) == target or topology.reaches(peer, target) or topology.reaches(target, peer))
+        for alert in alerts
+    )
