@@ -66,7 +66,7 @@ def watch(
 ) -> list[Watched]:
     """Stream every stretch through one engine; what it learned in one it knows in the next."""
     scorer, table, watched = Scorer(), SeriesTable(HISTORY_S), []
-    sigma = MinuteSeries()
+    sigma = MinuteSeries(calls=not any("metrics" in stretch.usable for stretch in stretches))
     for number, stretch in enumerate(stretches, 1):
         name = f"watching stretch {number} of {len(stretches)}"
         with VirtualDesk(stretch.span.start, scorer=scorer, table=table) as desk:

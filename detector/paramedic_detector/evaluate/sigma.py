@@ -28,9 +28,14 @@ Array = NDArray[np.float64]
 
 
 class MinuteSeries:
-    """Collects one value a series and minute from windows as they pass."""
+    """Collects one value a series and minute from windows as they pass.
 
-    def __init__(self) -> None:
+    Args:
+        calls: Whether calls count, as in a set without gauges.
+    """
+
+    def __init__(self, *, calls: bool = True) -> None:
+        self._wants_calls = calls
         self._gauges = _Cells()
         self._calls = {name: _Cells() for name in ("calls", "errors", "duration")}
 
@@ -38,7 +43,7 @@ class MinuteSeries:
         for family, rows in batch.tables.items():
             if family == "gauge":
                 self._gauges.add(rows, ("service", "instance", "metric"), rows.column("sum"), rows.column("count"))
-            elif family == "op":
+            elif family == "op" and self._wants_calls:
                 self._add_calls(rows)
 
     def _add_calls(self, rows: pa.RecordBatch) -> None:
