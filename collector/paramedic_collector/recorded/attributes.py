@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from paramedic_collector.columns.keys import NUMBERS, RESOURCE_TEXTS, TEXTS
 from paramedic_collector.recorded.columns import Columns, Texts, no_texts, texts_of
@@ -31,6 +32,7 @@ _SHORT: Final = {  # columns of the form's own, instead of an attribute
 _WANTED: Final = tuple(
     key for names in (TEXTS, NUMBERS, RESOURCE_TEXTS) for keys in names.values() for key in keys if key
 )
+_WANTED_SET: Final = frozenset(_WANTED)
 
 
 class Attributes:
@@ -126,31 +128,43 @@ def _of_pairs(chunks: Sequence[tuple[pa.Array, pa.Array, pa.Array]], rows: int) 
         for place, key in enumerate(_WANTED):
             at = np.flatnonzero(code == place)
             some |= {key} if len(at) else set()
-            where = np.full(len(chunk), -1, np.int64)
-            where[parents[at]] = at
-            out[key].append(values.take(pa.array(where, mask=where < 0)))
+            out[key].append(_spread(values.take(pa.array(at)), parents[at], len(chunk)))
     return {key: pa.chunked_array(out[key]) for key in _WANTED if key in some}
 
 
 def _of_json(columns: Columns, name: str) -> dict[str, pa.ChunkedArray]:
     texts = texts_of(columns.table[name])
-    read: list[dict[str, Any]] = []
-    for value in texts.values:
-        try:
-            one = json.loads(value) if value else {}
-        except ValueError:
-            one = None
-        if not isinstance(one, dict):
-            columns.mistake(f"{name} should hold JSON objects, a row has {value[:60]!r}")
+    at: dict[str, list[int]] = {}
+    said: dict[str, list[str]] = {}
+    for place, text in enumerate(texts.values):
+        one = _object(text)
+        if one is None:
+            columns.mistake(f"{name} should hold JSON objects, a row has {text[:60]!r}")
             return {}
-        read.append(one)
-    at = pa.array(texts.codes)
-    found = {}
-    for key in _WANTED:
-        values = [_plain(one.get(key)) for one in read]
-        if any(value is not None for value in values):
-            found[key] = pa.chunked_array([pa.array(values, pa.string()).take(at)])
-    return found
+        for key in one.keys() & _WANTED_SET:
+            value = _plain(one[key])
+            if value is not None:
+                at.setdefault(key, []).append(place)
+                said.setdefault(key, []).append(value)
+    rows = pa.array(texts.codes)
+    return {
+        key: pa.chunked_array([_spread(pa.array(said[key]), at[key], len(texts.values)).take(rows)]) for key in said
+    }
+
+
+def _spread(values: pa.Array, at: Sequence[int] | NDArray[np.int64], rows: int) -> pa.Array:
+    """Values at some of `rows` places, null at the others."""
+    where = np.full(rows, -1, np.int64)
+    where[at] = np.arange(len(values))
+    return values.take(pa.array(where, mask=where < 0))
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        one = json.loads(text) if text else {}
+    except ValueError:
+        return None
+    return one if isinstance(one, dict) else None
 
 
 def _plain(value: Any) -> str | None:
