@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -86,8 +87,12 @@ def run_all(plans: Sequence[Plan], seed: int, jobs: int, console: Console) -> li
 def _one_by_one(plans: Sequence[Plan], seed: int, progress: Progress) -> Iterator[Result]:
     for plan in plans:
         task = progress.add_task(plan.name, total=1.0)
-        yield run(plan, seed, progress=lambda share, task=task: progress.update(task, completed=share))
+        yield run(plan, seed, progress=partial(_show, progress, task))
         progress.update(task, completed=1.0)
+
+
+def _show(progress: Progress, task: TaskID, share: float) -> None:
+    progress.update(task, completed=share)
 
 
 def simulated_tables(card: dict[str, Any]) -> RenderableType:

@@ -163,7 +163,13 @@ class Guards:
             return
         for circuit, places in self._circuits(service, call, callers, member):
             mine = places[refused[places] == 0]
-            circuit.feed(found.end[mine], worked[mine], breaker=call.breaker, bulkhead=bool(call.most_in_flight))
+            circuit.feed(
+                callers.at[mine],
+                found.end[mine],
+                worked[mine],
+                breaker=call.breaker,
+                bulkhead=bool(call.most_in_flight),
+            )
 
     def _tell(
         self,

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from paramedic_detector.evaluate.virtual import SeenIncident
 from paramedic_detector.simulate.plan import Happening, Plan
-from paramedic_detector.simulate.runner import Result, SeenIncident, rank, said
+from paramedic_detector.simulate.runner import Result, rank, said
 
 SURE: Final = 0.9
 Figures = dict[str, Any]

@@ -36,6 +36,7 @@ class Circuit:
         self._pending: list[tuple[float, int, bool]] = []  # end, number, worked
         self._count = 0
         self._ends: Floats = np.empty(0)  # of calls that may still be in flight
+        self._usual_s = 0.0
 
     @property
     def tense(self) -> bool:
@@ -59,16 +60,21 @@ class Circuit:
         return np.fromiter((self._admits(begin) for begin in begins.tolist()), bool, len(begins))
 
     def full(self, begins: Floats, most: int) -> Flags:
-        """Which calls a bulkhead of `most` calls would refuse; those of `begins` before it count as in flight."""
+        """Which calls a bulkhead of `most` calls would refuse.
+
+        Those of `begins` that came within the usual time of a call count as in flight: how they end is not known yet.
+        """
         self._ends = self._ends[self._ends > (begins[0] if len(begins) else 0.0)]
         if len(self._ends) + len(begins) <= most:
             return np.zeros(len(begins), bool)
         known = len(self._ends) - np.searchsorted(np.sort(self._ends), begins, side="right")
-        return np.asarray(known + np.arange(len(begins)) >= most)
+        lately = np.arange(len(begins)) - np.searchsorted(begins, begins - self._usual_s)
+        return np.asarray(known + lately >= most)
 
-    def feed(self, ends: Floats, worked: Flags, *, breaker: bool, bulkhead: bool) -> None:
+    def feed(self, begins: Floats, ends: Floats, worked: Flags, *, breaker: bool, bulkhead: bool) -> None:
         """How the calls that were made will end, for who looks at it."""
-        if bulkhead:
+        if bulkhead and len(ends):
+            self._usual_s += 0.3 * (float(np.minimum(ends - begins, 60.0).mean()) - self._usual_s)
             self._ends = np.concatenate((self._ends, ends))
         if not breaker or (self.calm and worked.all()):
             return

@@ -51,7 +51,9 @@ def random_graph(seed: int, *, services: tuple[int, int] = (5, 16)) -> Graph:
     """
     rng = np.random.default_rng([seed, 77])
     for _ in range(50):
-        graph = _draw(rng, int(rng.integers(services[0], services[1] + 1)), f"random-{seed}")
+        graph = _reached(_draw(rng, int(rng.integers(services[0], services[1] + 1)), f"random-{seed}"))
+        if len(graph.services) < services[0]:
+            continue
         loads = Loads.of(graph)
         if loads.paths <= MOST_PATHS and sum(loads.rate.values()) <= MOST_CALLS * graph.rate_per_s:
             return _sized(graph, loads, rng)
@@ -72,6 +74,27 @@ def _draw(rng: np.random.Generator, count: int, name: str) -> Graph:
         name, (gateway, *bots, *parts.deep), parts.providers, (*parts.stores, parts.nlu), entries,
         rate_per_s=float(np.exp(rng.uniform(np.log(8), np.log(40)))), network_s=float(rng.uniform(0.0005, 0.004)),
     )  # fmt: skip
+
+
+def _reached(graph: Graph) -> Graph:
+    """Without what no user's call leads to."""
+    todo = [(service, operation) for service, operation, _ in graph.entries]
+    seen, called = set(todo), set()
+    while todo:
+        for step in graph.operation[todo.pop()].steps:
+            for call in step.calls:
+                called.add(call.peer)
+                if call.operation and (call.peer, call.operation) not in seen:
+                    seen.add((call.peer, call.operation))
+                    todo.append((call.peer, call.operation))
+    services = [
+        replace(one, operations=kept)
+        for one in graph.services
+        if (kept := tuple(op for op in one.operations if (one.name, op.name) in seen))
+    ]
+    providers = tuple(one for one in graph.providers if one.name in called)
+    stores = tuple(one for one in graph.stores if one.name in called)
+    return replace(graph, services=tuple(services), providers=providers, stores=stores)
 
 
 def _providers(rng: np.random.Generator) -> tuple[Provider, ...]:

@@ -249,7 +249,7 @@ class Walk:
         words = self.spans.words
         if one.kind == "auth":
             return np.full(count, words[str(int(parameter(one, "status")))], np.int16)
-        status = 0 if one.kind == "retries" else int(parameter(one, "status"))
+        status = int(parameter(one, "status")) if one.kind in ("errors", "outage") else 0
         if status:
             return np.full(count, words[str(status)], np.int16)
         return np.where(np.arange(count) % 2 == 0, words["500"], words["503"]).astype(np.int16)
