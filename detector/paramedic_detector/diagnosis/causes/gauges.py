@@ -9,6 +9,7 @@ on quiet time.
 Source: L. Pham, H. Ha and H. Zhang, BARO (FSE 2024), for ranking by robustly scaled levels after the onset.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +20,7 @@ from paramedic_detector.diagnosis.causes.index import Numbers
 from paramedic_detector.diagnosis.causes.module import Evidence, best_of
 from paramedic_detector.diagnosis.causes.roles import Role
 from paramedic_detector.diagnosis.causes.view import View
-from paramedic_detector.series.slots import Cell, Triples
+from paramedic_detector.series.slots import Cell, Triples, joined
 
 Floats = NDArray[np.float64]
 STEPS: Final = 18  # of the grid, in a window that has so many points
@@ -83,61 +84,58 @@ def _weight(role: Role, view: View) -> float:
     return HALF if role in (Role.HOST, Role.TRAFFIC) else 1.0
 
 
+@dataclass(frozen=True)
+class Points:
+    """Entries of gauges: when, which series, and how many values (`count`) with which sum (`total`) they add."""
+
+    moment: Floats
+    row: Numbers
+    count: Floats
+    total: Floats
+
+    @classmethod
+    def of(cls, slots: Sequence[tuple[float, Triples]], rows: Numbers) -> "Points":
+        whole = joined([cells for _, cells in slots])
+        moment = np.repeat([middle for middle, _ in slots], [len(cells.idx) for _, cells in slots])
+        row = rows[whole.idx]
+        mine = row >= 0
+        row, code, amount = row[mine], whole.code[mine], whole.amount[mine].astype(np.float64)
+        return cls(
+            moment[mine], row, np.where(code == Cell.COUNT, amount, 0), np.where(code == Cell.SECONDS, amount, 0)
+        )
+
+    def on_grid(self, step_s: float, rows: int) -> Floats:
+        """(rows, steps) mean value in each step that anybody has a point in; NaN for those who have none."""
+        steps, step = np.unique(np.floor(self.moment / step_s).astype(np.int64), return_inverse=True)
+        place = self.row * len(steps) + step
+        counts = np.bincount(place, self.count, rows * len(steps))
+        sums = np.bincount(place, self.total, rows * len(steps))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(counts > 0, sums / counts, np.nan).reshape(rows, len(steps))
+
+
 def _grid(view: View, numbers: Numbers) -> Grid | None:
     """The points of quiet time and of the window, both in the same steps."""
-    window = [(slot.ts + slot.span_s / 2, slot.cells) for slot in view.slots]
-    quiet = [(middle, cells) for middle, _, cells in view.quiet.slots]
     rows = np.full(view.table.size + 1, -1, np.int64)
     rows[numbers] = np.arange(len(numbers))
-    now, usual = _points(window, rows), _points(quiet, rows)
-    if not len(usual[0]) or not len(now[0]):
+    now = Points.of([(slot.ts + slot.span_s / 2, slot.cells) for slot in view.slots], rows)
+    usual = Points.of([(middle, cells) for middle, _, cells in view.quiet.slots], rows)
+    if not len(usual.row) or not len(now.row):
         return None
     step_s = _step_s(now, usual)
-    grid = Grid(_on_grid(usual, step_s, len(numbers)), _on_grid(now, step_s, len(numbers)))
-    if grid.quiet.shape[1] > MOST_STEPS:
-        grid = Grid(grid.quiet[:, -MOST_STEPS:], grid.window)
-    return _rates_of_counters(grid)
-
-
-Points = tuple[Floats, Numbers, Floats, Floats]  # moment, row, how many, their sum
-
-
-def _points(slots: "list[tuple[float, Triples]]", rows: Numbers) -> Points:
-    found: list[tuple[Floats, Numbers, Floats, Floats]] = []
-    for middle, cells in slots:
-        row = rows[cells.idx]
-        mine = row >= 0
-        if not mine.any():
-            continue
-        rows_here, inverse = np.unique(row[mine], return_inverse=True)
-        code, amount = cells.code[mine], cells.amount[mine]
-        count = np.bincount(inverse, np.where(code == Cell.COUNT, amount, 0), len(rows_here))
-        total = np.bincount(inverse, np.where(code == Cell.SECONDS, amount, 0), len(rows_here))
-        found.append((np.full(len(rows_here), middle), rows_here, count.astype(np.float64), total.astype(np.float64)))
-    if not found:
-        return np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty(0)
-    moments, places, counts, totals = (list(column) for column in zip(*found, strict=True))
-    return np.concatenate(moments), np.concatenate(places), np.concatenate(counts), np.concatenate(totals)
+    quiet = usual.on_grid(step_s, len(numbers))
+    return _rates_of_counters(Grid(quiet[:, -MOST_STEPS:], now.on_grid(step_s, len(numbers))))
 
 
 def _step_s(window: Points, quiet: Points) -> float:
     """Long enough that most series have a point in each step."""
-    moments = np.unique(quiet[0])
-    per_series = len(quiet[0]) / max(1, len(np.unique(quiet[1])))
-    covered_s = float(np.minimum(np.diff(moments), 2 * np.median(np.diff(moments))).sum()) if len(moments) > 2 else 1.0
+    moments = np.unique(quiet.moment)
+    per_series = float((quiet.count > 0).sum()) / max(1, len(np.unique(quiet.row)))
+    gaps = np.diff(moments)
+    covered_s = float(np.minimum(gaps, 2 * np.median(gaps)).sum()) if len(gaps) > 1 else 1.0
     apart_s = max(1.0, covered_s / max(per_series, 1.0))
-    length_s = float(np.ptp(window[0])) + 1 if len(window[0]) else 1.0
+    length_s = float(np.ptp(window.moment)) + 1
     return float(max(round(apart_s), min(LONGEST_STEP_S, length_s // STEPS), 1.0))
-
-
-def _on_grid(points: Points, step_s: float, rows: int) -> Floats:
-    moment, row, count, total = points
-    steps, step = np.unique(np.floor(moment / step_s).astype(np.int64), return_inverse=True)
-    place = row * len(steps) + step
-    counts = np.bincount(place, count, rows * len(steps))
-    sums = np.bincount(place, total, rows * len(steps))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts > 0, sums / counts, np.nan).reshape(rows, len(steps))
 
 
 def _rates_of_counters(grid: Grid) -> Grid:
