@@ -1,12 +1,13 @@
 """Metrics of a made-up system, with faults whose truth is known; a replay of them through a table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+from judge_rows import batch, row
 from numpy.typing import NDArray
 
-from paramedic_collector.windows import SCHEMAS, WindowBatch
+from paramedic_collector.windows import SCHEMAS, SeriesKey, WindowBatch
 from paramedic_detector.scores.levels import Levels
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert, Signal
@@ -69,20 +70,27 @@ class Sets:
 
 def replayed(sets: Sets, table: SeriesTable, every_s: int = 10) -> Iterator[float]:
     """Moments at which to score, each with everything before it in the table."""
-    for batch in sets.batches():
-        start = (table.watermark or batch.watermark - every_s) // every_s * every_s
-        table.add(batch)
-        yield from (float(now) for now in range(start + every_s, batch.watermark + 1, every_s))
+    for one in sets.batches():
+        start = (table.watermark or one.watermark - every_s) // every_s * every_s
+        table.add(one)
+        yield from (float(now) for now in range(start + every_s, one.watermark + 1, every_s))
 
 
-def scored(sets: Sets, *, least: float = 5.0, every_s: int = 10) -> list[Alert]:
+def scored(sets: Sets, *, every_s: int = 10, calls: Sequence[SeriesKey] = ()) -> list[Alert]:
     """The alerts that may open an incident, at every step."""
-    return [alert for alert in alerts_of(sets, every_s) if alert.score >= least and alert.signal is Signal.GAUGE]
+    found = alerts_of(sets, every_s, calls)
+    return [alert for alert in found if alert.score >= OPENS and alert.signal is Signal.GAUGE]
 
 
-def alerts_of(sets: Sets, every_s: int = 10) -> list[Alert]:
-    """Every alert at every step; a series is held while it alerts, as by an open incident."""
+def alerts_of(sets: Sets, every_s: int = 10, calls: Sequence[SeriesKey] = ()) -> list[Alert]:
+    """Every alert at every step; a series is held while it alerts, as by an open incident.
+
+    Args:
+        calls: Series that count one call at the beginning: so much is known of these services.
+    """
     table, levels, found = SeriesTable(), Levels(), []
+    if calls:
+        table.add(batch([row(key, START, 1) for key in calls], START))
     held_until: dict[int, float] = {}
     for now in replayed(sets, table, every_s):
         held = np.zeros(table.size, bool)

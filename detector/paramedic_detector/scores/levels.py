@@ -146,7 +146,9 @@ class Levels:
                 self.rows.take(slots[second])
             closed = self.rows.close(second + 1)
             if len(closed.rows):
-                self.drifts.add(*self.runs.take(closed, held), closed.at)
+                rows, values = self.runs.take(closed, held)
+                fills = self._fills[rows]
+                self.drifts.add(rows[fills], values[fills], closed.at)
                 judged = True
         self._done = until
         return judged
@@ -168,7 +170,7 @@ class Levels:
         rows = np.flatnonzero(((runs.alone > 0) | runs.active) & fresh & runs.judged)
         if not len(rows):
             return []
-        self.threshold = float(np.log10(max(1, self.usual.warm.sum()))) + MARGIN
+        self.threshold = float(np.log10(max(1, (fresh & runs.judged).sum()))) + MARGIN
         up = runs.upwards[rows]
         opens = np.where(up, self._opens_up[rows], self._opens_down[rows])
         scores = runs.alone[rows] + self._company(rows)
@@ -247,6 +249,8 @@ class Levels:
             "noise": np.stack([getattr(self.noise, name) for name in NAMES]),
             **{f"row_{name}": array for name, array in self.runs.arrays.items()},
             **usual,
+            **{f"season_{name}": array for name, array in self.seasons.checkpoint().items()},
+            **{f"drift_{name}": array for name, array in self.drifts.checkpoint().items()},
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -255,13 +259,13 @@ class Levels:
         Raises:
             ValueError: Something is missing in it.
         """
-        try:
-            self._restored = dict(arrays)
-            self._places = {name: place for place, name in enumerate(_list(arrays["names"]))}
-            self._groups = _list(arrays["groups"])
-            self._done = int(arrays["done"][0]) if arrays["done"][0] >= 0 else None
-        except KeyError as error:
-            raise ValueError(f"a checkpoint of levels without {error}") from None
+        missing = sorted(set(self.checkpoint()) - set(arrays))
+        if missing:
+            raise ValueError(f"a checkpoint of levels without {', '.join(missing)}")
+        self._restored = dict(arrays)
+        self._places = {name: place for place, name in enumerate(_list(arrays["names"]))}
+        self._groups = _list(arrays["groups"])
+        self._done = int(arrays["done"][0]) if arrays["done"][0] >= 0 else None
 
     def _place(self, have: int) -> None:
         """Give the rows from `have` on what a checkpoint knew of them."""
@@ -274,6 +278,8 @@ class Levels:
             array[rows] = self._restored[f"row_{name}"][places]
         for name, array in self.usual.arrays.items():
             array[rows] = self._restored[f"usual_{name}"][places]
+        self.seasons.restore(_under("season_", self._restored), rows, places)
+        self.drifts.restore(_under("drift_", self._restored), rows, places)
         self._place_noise()
 
     def _place_noise(self) -> None:
@@ -282,6 +288,10 @@ class Levels:
             if group is not None and self.noise.minutes[group] == 0:
                 for one, column in zip(NAMES, self._restored["noise"], strict=True):
                     getattr(self.noise, one)[group] = column[place]
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _bytes(names: list[str]) -> NDArray[np.uint8]:

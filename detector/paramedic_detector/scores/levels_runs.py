@@ -118,6 +118,7 @@ class Runs:
         turned = rows[now != was]
         if len(turned):
             self.usual.begin_anew(turned)
+            self.seasons.forget(turned)
             self.counter[turned] = ~self.counter[turned]
 
     def _lasting(self, rows: Ints, far: Doubles, hole: Flags) -> Doubles:

@@ -30,6 +30,7 @@ class Seasons:
         self.size = 0
         self.hours: dict[int, Floats] = {}  # hour of the week -> (2, rows): highest and lowest
         self.odd: dict[int, Floats] = {}  # hour of the day -> what was out of the range then, a day ago or longer
+        self.kept_at: dict[int, int] = {}  # hour of the week -> when it was kept last, hours since the epoch
         self._hour: int | None = None  # since the epoch
         self._calm = self._strange = self._wide = _nothing(0)
 
@@ -69,9 +70,19 @@ class Seasons:
                 self._wide = _union(self._wide, known)
 
     def _known(self, hour: int) -> list[Floats]:
-        if hour % WEEK in self.hours and hour - (self._hour or hour) < WEEK:
+        """Envelopes that speak for an hour: its own of another week, else those of other days."""
+        if hour - self.kept_at.get(hour % WEEK, hour) >= DAY - 2:
             return [self.hours[hour % WEEK]]
-        return [known for one, known in self.hours.items() if one % DAY == hour % DAY]
+        return [
+            known
+            for one, known in self.hours.items()
+            if one % DAY == hour % DAY and hour - self.kept_at[one] >= DAY - 2
+        ]
+
+    def forget(self, rows: Ints) -> None:
+        """What these rows were is no measure of what they are now."""
+        for extremes in (self._calm, self._strange, self._wide, *self.hours.values(), *self.odd.values()):
+            extremes[:, rows] = np.nan
 
     def _keep(self, hour: int) -> None:
         now = self._calm
@@ -85,7 +96,7 @@ class Seasons:
         if old is not None:
             faded = KEPT * old + (1 - KEPT) * now
             now = _union(np.where(np.isfinite(now), now, old), faded)
-        self.hours[hour % WEEK] = now
+        self.hours[hour % WEEK], self.kept_at[hour % WEEK] = now, hour
 
     # Surviving a restart
 
@@ -94,6 +105,7 @@ class Seasons:
         nothing = np.empty((0, 2, self.size), np.float32)
         return {
             "hours": np.array(list(self.hours), np.int64),
+            "kept_at": np.array([self.kept_at[hour] for hour in self.hours], np.int64),
             "extremes": np.stack(list(self.hours.values())) if self.hours else nothing,
             "odd_hours": np.array(list(self.odd), np.int64),
             "odd": np.stack(list(self.odd.values())) if self.odd else nothing,
@@ -101,6 +113,7 @@ class Seasons:
 
     def restore(self, arrays: dict[str, NDArray[Any]], rows: Ints, places: Ints) -> None:
         """Take from a checkpoint what it knows of rows: of each, its place there."""
+        self.kept_at.update(zip(arrays["hours"].tolist(), arrays["kept_at"].tolist(), strict=True))
         for kept, hours, extremes in (
             (self.hours, arrays["hours"], arrays["extremes"]),
             (self.odd, arrays["odd_hours"], arrays["odd"]),
