@@ -6,7 +6,8 @@ Statements in a loop of one request, or requests that wait for the same lock, ar
 that is usual, so many calls weigh as one (the design effect of cluster sampling). What a few blocks may show by
 chance is taken off, so that a series whose calls have nothing to do with each other keeps all its witnesses.
 
-Source: Kish, Survey Sampling (Wiley, 1965), 5.4; the share between blocks is the one-way analysis of variance.
+Source: Kish, Survey Sampling (Wiley, 1965), 5.4. The share between blocks is that of a one-way analysis of variance,
+its standard error that of Donner, Int. Stat. Review 54 (1986).
 """
 
 from typing import Any, Final
@@ -19,8 +20,9 @@ from paramedic_detector.series.slots import BUCKETS, DURATION, SELF_TIME
 
 BLOCK_S: Final = 4
 CHANNELS: Final = (DURATION, SELF_TIME)
-LEAST_BLOCKS: Final = 8.0
-DOUBT: Final = 1.0  # standard errors, about one over the root of the blocks, that are taken off
+LEAST_BLOCKS: Final = 3.0  # before that, a block is taken for one witness
+SETTLED_BLOCKS: Final = 16.0  # from here chance is taken off; before, a high guess is the safe one
+DOUBT: Final = 2.0  # standard errors that are taken off
 
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
@@ -81,14 +83,17 @@ class Clumps:
             return np.ones(len(numbers))
         n, squared, x, q, between, blocks = (np.maximum(self.sums[name][channel, numbers], 0) for name in _SUMS)
         known = (blocks >= LEAST_BLOCKS) & (n - blocks >= LEAST_BLOCKS)
+        doubt = np.where(blocks >= SETTLED_BLOCKS, DOUBT, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             one = (squared / n) - 1  # calls in the block of a call, beside itself
             outer = np.maximum(between - x * x / n, 0) / (blocks - 1)
             inner = np.maximum(q - between, 1e-9) / (n - blocks)
             size = (n - squared / n) / (blocks - 1)
-            alike = (outer - inner) / (outer + (size - 1) * inner) - DOUBT / np.sqrt(blocks)
-            found = 1 + np.maximum(one, 0) * np.clip(alike, 0, 1)
-        return np.where(known & np.isfinite(found), found, 1.0)
+            alike = np.clip((outer - inner) / (outer + (size - 1) * inner), 0, 1)
+            error = (1 - alike) * (1 + (size - 1) * alike) * np.sqrt(2 / (size * (size - 1) * (blocks - 1)))
+            alike = np.where(known & np.isfinite(error), np.clip(alike - doubt * error, 0, 1), blocks < LEAST_BLOCKS)
+            found = 1 + np.maximum(one, 0) * alike
+        return np.where(np.isfinite(found), found, 1.0)
 
     # Surviving a restart
 

@@ -104,9 +104,10 @@ def _best_windows(cells: Cells, odd: Flags, some: Flags, least_bad: int) -> tupl
     exact = np.flatnonzero(some)
     if len(exact) > EXACT:
         exact = exact[np.argsort(-score[exact], kind="stable")[:EXACT]]
-    weight = np.broadcast_to(_weight(cells), len(window))[exact]
-    k, n = cells.bad[window[exact], exact] / weight, cells.calls[window[exact], exact] / weight
+    k, n = cells.bad[window[exact], exact].astype(np.float64), cells.calls[window[exact], exact].astype(np.float64)
     score[exact] = surprise(k, np.maximum(n, k), cells.usual_bad[exact], cells.usual_calls[exact])
+    weight = np.broadcast_to(_weight(cells), len(window))[exact]
+    score[exact] *= np.minimum(n / weight, MOST_CALLS) / np.clip(n, 1, MOST_CALLS)
     return window, score
 
 

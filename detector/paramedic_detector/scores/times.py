@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from paramedic_detector.scores.baselines import Numbers
+from paramedic_detector.scores.baselines import WARM_SECONDS, Numbers
 from paramedic_detector.scores.findings import Finding
 from paramedic_detector.scores.histories import LEAST
 from paramedic_detector.scores.judging import Cells, judge
@@ -51,7 +51,7 @@ def _found(view: View, channel: int, of: np.ndarray) -> list[Finding]:
     if not len(numbers):
         return []
     times, source = view.base.times, _source(view, numbers, channel)
-    known = times.warm(channel, source)
+    known = times.warm(channel, source) & (view.base.seconds[source] >= WARM_SECONDS)
     cells = Cells(
         numbers, slow[:, numbers], view.recent.timed(channel)[:, numbers],
         times.slow[channel, source].astype(np.float64), times.calls[channel, source].astype(np.float64), known,

@@ -17,7 +17,7 @@ class Timed(NamedTuple):
 
     slow: Line
     calls: Line
-    began: Line  # when the longest slow one of a second began, in seconds from the first one
+    began: Line  # when the quickest slow one of a second began, in seconds from the first one
 
 
 def dense(slots: Sequence[Slot], size: int, numbers: Sequence[int], t0: int, seconds: int) -> NDArray[np.float32]:
@@ -43,7 +43,7 @@ def timed(
         limits = np.array([wanted[row][2] for row in rows], np.int64)
         place = _places([wanted[row][0] for row in rows], size)
         grid = np.zeros((2, len(rows), seconds), np.float32)
-        began = np.tile(np.arange(seconds, dtype=np.float32), (len(rows), 1))
+        began = np.full((len(rows), seconds), -np.inf, np.float32)
         for slot in slots:
             _time(slot, channel, place, limits, grid, began, max(0, slot.ts - t0))
         for at, row in enumerate(rows):
@@ -62,7 +62,7 @@ def _time(
     np.add.at(grid[1, :, second], row, amount)
     slow = bucket > limits[row]
     np.add.at(grid[0, :, second], row[slow], amount[slow])
-    np.minimum.at(began[:, second], row[slow], (second + 1 - upper_edge_s(bucket[slow])).astype(np.float32))
+    np.maximum.at(began[:, second], row[slow], (second + 1 - upper_edge_s(bucket[slow])).astype(np.float32))
 
 
 def long_calls(
