@@ -150,6 +150,15 @@ def test_an_incident_that_shows_the_same_cause_is_merged_by_itself(room):
     assert (room.case(2).incident.state, room.case(2).incident.merged_into) == ("resolved", 1)
 
 
+def test_an_alert_that_is_told_twice_in_one_round_is_kept_once(room):
+    room.fault(alert(room.clock.now))
+    room.tick()
+    twice = [replace(alert(room.clock.now), signal=Signal.HANG, score=score) for score in (6.0, 9.0)]
+    with room.store.writing() as session:
+        assert save_alerts(session, 1, twice) == 1
+    assert [row.score for row in room.case(1).alerts if row.signal == Signal.HANG] == [9.0]
+
+
 def test_what_heals_itself_is_remembered_over_a_restart(room):
     weak = replace(alert(START, score=6.0), hurt=0.1)
     for _ in range(LEAST):

@@ -115,7 +115,8 @@ def save_alerts(session: Session, number: int, alerts: Iterable[Alert]) -> int:
     for alert in alerts:
         row = known.get(alert.fingerprint)
         if row is None:
-            session.add(_new_alert(number, alert))
+            known[alert.fingerprint] = _new_alert(number, alert)
+            session.add(known[alert.fingerprint])
             new += 1
             continue
         row.last_at, row.score, row.onset_at = alert.at, max(row.score, alert.score), min(row.onset_at, alert.onset)
