@@ -44,6 +44,17 @@ SIGNALS: Final[dict[str, str]] = {
     Signal.SURGE: "gets more traffic than usual",
     Signal.COST: "costs more than usual",
     Signal.REFUSED: "is left alone by its callers",
+    Signal.OWN_TIME: "is slower than usual by itself",
+    Signal.GAP: "is slow to answer its callers",
+    Signal.FIRST_TOKEN: "begins its answers late",
+    Signal.DROP: "gets less traffic than usual",
+    Signal.TOKENS: "uses more tokens than usual",
+    Signal.GAUGE: "is at an unusual level",
+    Signal.DRIFT: "drifts towards a limit",
+    Signal.LOG: "logs other lines than usual",
+    Signal.FLOW: "logs in another order than usual",
+    Signal.SLO: "burns its error budget",
+    Signal.OUTSIDE: "is reported by another system",
 }
 KINDS: Final[dict[ActionKind, str]] = {
     ActionKind.TRIP_BREAKER: "breaker of {service} for {target} opened",

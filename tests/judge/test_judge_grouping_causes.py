@@ -220,8 +220,8 @@ def test_hours_of_weak_oddities_that_come_and_go_open_nothing():
     """Each alone for a second or two, all over the system, all day."""
     names = sorted({name for caller, callees in CALLS.items() for name in (caller, *callees.split())})
     book = Ledger(SHOP)
-    for second in range(0, 43_200, 3):
-        odd = second % 17 == 0
+    for second in range(0, 43_200, 8):
+        odd = second % 5 == 0
         one = gap("shop", names[second % len(names)], T0 + second - 5, at=T0 + second, score=7.5)
         book.step(T0 + second, [one] if odd else [])
     assert book.entries == []
