@@ -1,7 +1,7 @@
 """Systems of any shape as slots: services that call each other, each call with its own time and gap, no Arrow between.
 
-Times are lognormal; the self-time of a caller does not hold what its callee takes, and a second's self-times and gaps come
-two seconds later, as the collector's join gives them.
+Times are lognormal; the self-time of a caller does not hold what its callee takes, and a second's self-times and gaps
+come two seconds later, as the collector's join gives them.
 """
 
 from collections.abc import Callable, Sequence

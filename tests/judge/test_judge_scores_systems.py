@@ -19,7 +19,10 @@ SHAPES = {
         [Service("gate", 0.05, 1.2), Service("search", 0.2, 1.5, "gate"), Service("cart", 0.01, 1.3, "gate", 0.3)], 8
     ),
     "loops in one request": lambda: System(
-        [Service("gate", 0.05), Service("orders", 0.02, 0.5, "gate", 1), Service("rows", 0.003, 1.6, "orders", 12, clump=12)],
+        [
+            Service("gate", 0.05), Service("orders", 0.02, 0.5, "gate", 1),
+            Service("rows", 0.003, 1.6, "orders", 12, clump=12),
+        ],
         2, wave=0.6,
     ),
 }  # fmt: skip
