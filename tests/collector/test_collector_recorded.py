@@ -129,6 +129,8 @@ def test_the_windows_are_those_of_a_live_collector_that_got_the_same(tmp_path):
         span(99, 0, -1, name="long", at=0, ms=130_000),
         span(99, 1, 0, name="early", at=1, ms=10),
         span(99, 2, 0, name="recent", at=120, ms=10),
+        span(98, 0, -1, name="stream", kind="CLIENT", at=0, ms=130_000),
+        span(98, 1, 0, "orders", name="opened", at=1, ms=10),
     ]
     for one in lines:
         one["template"] = one["body"]

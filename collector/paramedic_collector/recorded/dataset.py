@@ -36,7 +36,7 @@ Read = TypeVar("Read")
 class Recorded:
     """What was recorded of a system, and which faults it had.
 
-    Made by `read`. Large sets are held in memory, about 150 bytes a span.
+    Made by `read`. It is held in memory, about 150 bytes a span, and for a while what the files hold too.
     """
 
     name: str  # of the folder
