@@ -10,6 +10,7 @@ from paramedic_cli.eval_report import DETECTION, brief, moment, number, percent,
 
 Figures = Mapping[str, Any]
 BEGIN, END = "<!-- eval: begin -->", "<!-- eval: end -->"
+HEAD = "### "  # of the section of one set
 
 
 def check_page(page: Path | None) -> None:
@@ -23,31 +24,38 @@ def check_page(page: Path | None) -> None:
 
 
 def put_page(page: Path | None, cards: Sequence[Figures]) -> None:
-    """Replace what stands between the marks; nothing without a page."""
+    """Replace the sections of these sets between the marks, and keep those of others; nothing without a page."""
     if page is None:
         return
-    before, after = _around(page)
-    text = "\n\n".join(_set(card) for card in cards)
-    page.write_text(f"{before}{BEGIN}\n\nMeasured {datetime.now(UTC):%Y-%m-%d}.\n\n{text}\n\n{END}{after}")
+    before, between, after = _around(page)
+    sections = dict(_sections(between)) | {str(card["dataset"]["name"]): _set(card) for card in cards}
+    text = "\n\n".join(sections[name] for name in sorted(sections))
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
-def _around(page: Path) -> tuple[str, str]:
+def _sections(text: str) -> list[tuple[str, str]]:
+    """(name, text) of each section that stands there already."""
+    parts = [part.strip() for part in f"\n{text}".split(f"\n{HEAD}")[1:]]
+    return [(part.partition("\n")[0].strip(), f"{HEAD}{part}") for part in parts]
+
+
+def _around(page: Path) -> tuple[str, str, str]:
     try:
         text = page.read_text()
     except OSError as error:
         raise UserError(f"--page {page} cannot be read: {error.strerror}", code=2) from None
     before, begins, rest = text.partition(BEGIN)
-    _, ends, after = rest.partition(END)
+    between, ends, after = rest.partition(END)
     if not begins or not ends:
         raise UserError(f"--page {page} must have a line {BEGIN} and a line {END} below it", code=2)
-    return before, after
+    return before, between, after
 
 
 def _set(card: Figures) -> str:
     data = card["dataset"]
-    parts = [f"### {data['name']}", _about(data)]
+    parts = [f"{HEAD}{data['name']}", _about(data)]
     if card["detection"]:
-        parts += [_detection(card["detection"]), *_missed(card["detection"])]
+        parts += [_detection(card["detection"]), *_others(card["published"]), *_missed(card["detection"])]
     if card["root_cause"]:
         parts.append(_root_cause(card["root_cause"], card["published"]))
     if card["alert_set"]:
@@ -71,7 +79,8 @@ def _set(card: Figures) -> str:
 def _about(data: Figures) -> str:
     types = ", ".join(f"{count} {name}" for name, count in (data["fault_types"] or {}).items())
     grain = f"; metrics have one point in {data['granularity_seconds']:g} s" if data["granularity_seconds"] else ""
-    return f"{data['faults']} faults{f' ({types})' if types else ''}; {', '.join(data['kinds'])}{grain}."
+    faults = f"{data['faults']} faults" + (f" ({types})" if types else "")
+    return f"{faults}; {', '.join(data['kinds'])}{grain}. Measured {datetime.now(UTC):%Y-%m-%d}."
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -85,6 +94,14 @@ def _detection(stretches: Sequence[Figures]) -> str:
     kinds = list(dict.fromkeys(name for one in stretches for name in one["by_type"]))
     rows += [[f"found of {kind}", *(share(one["by_type"].get(kind)) for one in stretches)] for kind in kinds]
     return table(["detection, stretch from (UTC)", *(moment(one["start"]) for one in stretches)], rows)
+
+
+def _others(published: Sequence[Figures]) -> list[str]:
+    return [
+        f"*{one['who']} ({one['given']}; {one['source']})*: {one['text']}."
+        for one in published
+        if one["task"] == "detection"
+    ]
 
 
 def _missed(stretches: Sequence[Figures]) -> list[str]:

@@ -99,13 +99,15 @@ def test_spans_recorded_around_faults_only_never_reach_detection(tmp_path):
 
 def test_the_page_gets_the_figures_between_its_marks_and_keeps_the_rest(tmp_path, spans_card):
     page = tmp_path / "page.md"
-    page.write_text(f"# Title\n\n{BEGIN}\nWHAT STOOD HERE\n{END}\n\nTail\n")
-    put_page(page, [spans_card, spans_card])
+    page.write_text(f"# Title\n\n{BEGIN}\nWHAT STOOD HERE\n\n### zoo\n\nof before\n\n{END}\n\nTail\n")
+    put_page(page, [spans_card])
+    put_page(page, [spans_card])
     text = page.read_text()
     assert text.startswith("# Title")
     assert text.endswith("Tail\n")
     assert "WHAT STOOD HERE" not in text
-    assert text.count("| found |") == 2
+    assert "### zoo\n\nof before\n" in text
+    assert text.count("| found |") == 1
 
 
 def test_the_tables_of_every_kind_of_set_can_be_shown(spans_card, capsys):
