@@ -178,3 +178,11 @@ def test_nothing_is_wrong_before_a_fault():
     run = played("hang", "aurora")
     assert run.before("op", "front-door", "POST /chat").failed == 0
     assert not math.isnan(run.before("op", "front-door", "POST /chat").quantile_s(0.5))
+
+
+def test_a_processor_is_busy_with_work_and_not_with_waiting():
+    metric, instance = "process.cpu.utilization", "orders-eu-1"
+    waiting = played("slow", "orders", delay_s=1.0).column("gauge", "max", metric=metric, instance=instance)
+    working = played("saturate", "orders", load=1.6).column("gauge", "max", metric=metric, instance=instance)
+    assert max(value for _, value in waiting) < 0.2
+    assert max(value for _, value in working) > 0.8

@@ -118,14 +118,14 @@ class Gauges:
         return np.asarray(service.memory_bytes * share)
 
     def _cpu(self, service: Service, mine: Table, ts: Ints) -> Floats:
-        own, workers = np.minimum(mine["own"], 1.0), np.full(len(ts), float(service.workers))
+        work, workers = mine["work"], np.full(len(ts), float(service.workers))
         for one in self._walk.effects.of(service.name, "saturate"):
             left = self._walk.loads.demand[service.name] / parameter(one, "load")
             workers[self._walk.effects.during(one, ts.astype(np.float64))] = left
         place = np.searchsorted(ts, np.floor(mine["end"]), side="left")
         inside = place < len(ts)
-        work = np.bincount(place[inside], own[inside], minlength=len(ts))[: len(ts)]
-        return np.asarray(np.clip(work / EACH_S / workers + IDLE_CPU + self._rng.exponential(0.01, len(ts)), 0, 1))
+        busy_s = np.bincount(place[inside], work[inside], minlength=len(ts))[: len(ts)]
+        return np.asarray(np.clip(busy_s / EACH_S / workers + IDLE_CPU + self._rng.exponential(0.01, len(ts)), 0, 1))
 
     # Guards
 

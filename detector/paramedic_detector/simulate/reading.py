@@ -23,6 +23,7 @@ TRAFFIC: Final = ("rate", "daily", "bursts")
 FAULT: Final = ("name", "at", "until", "kind", "target", "zone", "severity", "class", "root_cause", "parameters")
 UNIT_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0}
 DEMO_DELAY_S: Final = 3.0  # of a slow backend, when nobody says how slow
+FAULT_CLASSES: Final = tuple(sorted({name for kind in KINDS.values() for name in kind.classes.values()}))
 _WORLD: Final = re.compile(r"random-(\d{1,9})(?:-(\d{1,2}))?")
 
 
@@ -158,7 +159,7 @@ def _happening(raw: object, graph: Graph, path: str, mistakes: list[str], *, is_
     known = classes.get(striking, "unknown")
     if kind and is_fault and not classes:
         taken.wrong("kind", f"is no fault, got {kind!r}: it belongs under oddities")
-    fault_class = taken.text("class", known) if is_fault else ""
+    fault_class = taken.choice("class", (*FAULT_CLASSES, "unknown"), known) if is_fault else ""
     cause = _Taken(taken.raw.get("root_cause", {}), f"{path}root_cause.", mistakes, ("peer", "zone"))
     default = Target(target or graph.entries[0][0], zone)
     name = taken.text("name", f"{kind} of {default}")
@@ -166,7 +167,8 @@ def _happening(raw: object, graph: Graph, path: str, mistakes: list[str], *, is_
     return Happening(
         name, at_s, taken.seconds("until"), kind or "errors", target, zone,
         taken.number("severity", 1.0, 0.001, 1.0), parameters, fault_class,
-        Target(cause.text("peer", default.peer), cause.text("zone", default.zone)) if is_fault else Target(),
+        Target(cause.choice("peer", tuple(graph.by_name), default.peer), cause.choice("zone", zones, default.zone))
+        if is_fault else Target(),
     )  # fmt: skip
 
 

@@ -150,7 +150,7 @@ class Walk:
         if not len(callers):
             return Answers.at(callers.at)
         version = self.versions(service, callers.zone, callers.at)
-        own, wait, error = self._own(service, operation, callers)
+        own, wait, error, work = self._own(service, operation, callers)
         hung = self._break(service, callers, error)
         began_work = callers.at + wait + 0.5 * own
         going = Callers(began_work, callers.zone, callers.trace)
@@ -162,6 +162,7 @@ class Walk:
         base = self.spans.bases[service.name, operation.name, "server", "", ""]
         self.spans.add(
             int(told.sum()), begin=callers.at[told], end=end[told], own=(wait + np.where(alive, own, 0.002))[told],
+            work=work[told],
             trace=callers.trace[told], base=base, zone=callers.zone[told], version=version[told], error=error[told],
         )  # fmt: skip
         return answers
@@ -183,8 +184,8 @@ class Walk:
         begins = self.effects.at(one) + place * parameter(one, "roll_s")
         return np.asarray((at >= begins) & (at < self.effects.until(one)))
 
-    def _own(self, service: Service, operation: Operation, callers: Callers) -> tuple[Floats, Floats, Small]:
-        """Own work, waiting, and what was turned away, of each call."""
+    def _own(self, service: Service, operation: Operation, callers: Callers) -> tuple[Floats, Floats, Small, Floats]:
+        """Own time, waiting, what was turned away, and the work in it, of each call."""
         count = len(callers)
         own = operation.own_s * self.rng.lognormal(0.0, operation.spread, count)
         error = np.zeros(count, np.int16)
@@ -214,7 +215,7 @@ class Walk:
         wait = self._waits(service, callers, own / workers)
         turned_away = wait > service.queue_s
         error[turned_away] = self.spans.words["503"]
-        return own + slower, np.where(turned_away, 0.01, wait), error
+        return own + slower, np.where(turned_away, 0.01, wait), error, np.where(turned_away, 0.0, own)
 
     def _in_zone(self, zone: str, zones: Small) -> NDArray[np.float64]:
         return np.asarray((zones == self.zone_number(zone)) if zone else np.ones(len(zones)), np.float64)
