@@ -35,9 +35,9 @@ LINGERING: Final = frozenset({Signal.SLO, Signal.OUTSIDE})  # fire on long after
 LOOKS_BACK: Final = frozenset({Signal.SLO, Signal.DRIFT})
 BESIDE: Final = LEVELS | LINGERING  # keep alive only an incident that consists of nothing else
 EARLIER_S: Final = 5.0  # a symptom may look this much older than its cause: long calls end late
-TOGETHER_S: Final = 30.0  # what began within this of each other may have one cause
+TOGETHER_S: Final = 60.0  # what began within this of each other may have one cause
 SPACINGS: Final = 4.0  # and within so many times the time between two calls
-PATIENT_S: Final = 180.0  # of calls; between two points of a level there may be more
+PATIENT_S: Final = 120.0  # of calls; between two points of a level there may be more
 MOST: Final = 12.0  # of a score counts when culprits are weighed: one loud link is not many
 AS_CALLER: Final = 0.9  # a link speaks a little less for the caller than for the callee
 
@@ -227,9 +227,9 @@ def began_together(some: Sequence[Alert], others: Sequence[Alert]) -> bool:
 
 def below(peer: str, own: Sequence[Alert], by_peer: Mapping[str, Sequence[Alert]], topology: Topology) -> list[str]:
     """Abnormal peers below this one that can explain its alerts."""
-    if own_fault(own) or one_member_of_many(peer, own, topology) or shows_itself(peer, own):
+    if own_fault(own) or one_member_of_many(peer, own, topology):
         return []
-    since = began(own)
+    since, itself = began(own), shows_itself(own)
     return [
         other
         for other, theirs in by_peer.items()
@@ -238,13 +238,19 @@ def below(peer: str, own: Sequence[Alert], by_peer: Mapping[str, Sequence[Alert]
         and not topology.reaches(other, peer)
         and began(theirs) <= since + EARLIER_S
         and not all(alert.signal is Signal.DRIFT for alert in theirs)
+        and not (itself and not began_together(own, theirs))
     ]
 
 
-def shows_itself(peer: str, own: Sequence[Alert]) -> bool:
-    """Whether what is measured without what lies below is clearly abnormal: then it is no symptom of that."""
+def shows_itself(own: Sequence[Alert]) -> bool:
+    """Whether it is clearly abnormal, or nothing else is, in what is measured without what lies below.
+
+    Then it is a symptom only of what began together with it: a span whose children were not recorded, or that waits
+    for them without calling, shows their time as its own.
+    """
     clear = (alert for alert in own if alert.signal in OWN and not _calls_somebody(alert))
-    return any(alert.signal is Signal.DRIFT or alert.score >= MOST for alert in clear)
+    alone = all(alert.signal in OWN for alert in own)
+    return alone or any(alert.signal is Signal.DRIFT or alert.score >= MOST for alert in clear)
 
 
 def one_member_of_many(peer: str, own: Sequence[Alert], topology: Topology) -> bool:

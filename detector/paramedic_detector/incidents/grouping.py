@@ -28,7 +28,7 @@ STRONG: Final = 8.0  # from this score an alert opens an incident at once; below
 TWICE_S: Final = 0.4  # two steps are at least this far apart
 FORGET_S: Final = 4.0  # an alert seen once and not again within this is forgotten
 LEFT_OVER_S: Final = 3.0  # for this long after an incident closed, what alerts is what was seen before it closed
-REOPEN_S: Final = 8.0  # after this, or as long as it took to be quiet, the same trouble again is a new incident
+REOPEN_S: Final = 8.0  # after this, or a quarter of its quiet time, the same trouble again is a new incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,4 +253,4 @@ def _supports(alert: Alert, group: Sequence[Alert], topology: Topology) -> bool:
 
 
 def _reopens_s(incident: OpenIncident) -> float:
-    return max(REOPEN_S, joining.quiet_after_s(incident, QUIET_S))
+    return max(REOPEN_S, joining.quiet_after_s(incident, QUIET_S) / 4)

@@ -6,6 +6,7 @@ same alert or target | a culprit in common, begun together | a symptom of what i
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 from paramedic.contract.command import Target
@@ -93,7 +94,9 @@ def shares_culprit(group: Sequence[Alert], incident: OpenIncident, topology: Top
 
 def is_symptom(peer: str, group: Sequence[Alert], incident: OpenIncident, topology: Topology) -> bool:
     """Whether the group suffers from the incident's target, or shows the cause below it."""
-    if incident.target is None or shows_itself(peer, group):
+    if incident.target is None:
+        return False
+    if shows_itself(group) and not (incident.alerts and began_together(group, incident.alerts)):
         return False
     cause = incident.target.peer
     if topology.reaches(peer, cause) and not topology.reaches(cause, peer):
@@ -121,7 +124,7 @@ def quiet_after_s(incident: OpenIncident, least: float) -> float:
     sharp = [alert for alert in incident.alerts if alert.signal not in BESIDE]
     counting = sharp or [alert for alert in incident.alerts if alert.signal not in LINGERING]
     lately = [alert for alert in counting if alert.at >= incident.last_alert_at - TOGETHER_S]
-    return max((patience_s(alert, least) for alert in lately or counting), default=least)
+    return median(patience_s(alert, least) for alert in lately or counting) if counting else least
 
 
 def split_by_member(peer: str, group: list[Alert]) -> list[list[Alert]]:
