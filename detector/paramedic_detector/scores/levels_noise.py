@@ -4,7 +4,8 @@
 
 Metrics differ: a tail latency jumps every few minutes somewhere, memory never. So the chance of an excursion is read
 from the excursions of the same metric elsewhere and before, with a prior for what is not known yet. What alerted may
-have been a fault: it counts for how often, and not for how far, so that a metric does not get blind by showing faults.
+have been a fault, and so may what lasted for minutes: it counts for how often, and not for how far, so that a metric
+does not get blind by showing faults.
 
 Source: peaks over a threshold with a Pareto tail, whose exponent is estimated after Hill (1975), and a conjugate prior.
 """
@@ -21,6 +22,7 @@ PRIOR_TAIL: Final = 3.0  # exponent: ten times as far is a thousand times as rar
 PRIOR_WEIGHT: Final = 20.0  # excursions that the exponent is worth
 PRIOR_SPAN_S: Final = 60.0  # how much longer an excursion lasts, once it has lasted
 PRIOR_SPANS: Final = 5.0  # excursions that this is worth
+SHORT_S: Final = 150.0  # an excursion that lasts longer may be an event
 MOST_BY_SPAN: Final = 2.0  # decades that lasting long may add
 NAMES: Final = ("minutes", "runs", "silent", "logs", "spans")
 HALF_LIFE_S: Final = 6 * 3600.0
@@ -35,7 +37,7 @@ class Noise:
     def __init__(self) -> None:
         self.minutes = np.zeros(0)  # (groups,) row-minutes judged
         self.runs = np.zeros(0)
-        self.silent = np.zeros(0)  # of them, those that raised no alert
+        self.silent = np.zeros(0)  # of them, those that were short and raised no alert
         self.logs = np.zeros(0)  # sum of ln(how far / FROM)
         self.spans = np.zeros(0)  # seconds that excursions went on, together
         self.faded_at = 0.0
@@ -54,6 +56,7 @@ class Noise:
         self, group: NDArray[np.int32], furthest: NDArray[np.float32], seconds: Doubles, told: NDArray[np.bool_]
     ) -> None:
         """Excursions that are over; `told` are those that raised an alert."""
+        told = told | (seconds > SHORT_S)
         far = np.where(told, 0, np.log(np.maximum(furthest, FROM) / FROM))
         self.spans += np.bincount(group, seconds, len(self.spans))
         self.runs += np.bincount(group, minlength=len(self.runs))
