@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 SPAN: Final = np.dtype(
     [
         ("begin", "f8"), ("end", "f8"), ("own", "f8"), ("gap", "f8"), ("first", "f8"), ("cost", "f8"), ("work", "f8"),
-        ("trace", "i8"),         ("tokens_in", "i4"), ("tokens_out", "i4"), ("base", "i4"), ("edge", "i4"), ("zone", "i2"),
+        ("trace", "i8"), ("tokens_in", "i4"), ("tokens_out", "i4"), ("base", "i4"), ("edge", "i4"), ("zone", "i2"),
         ("callee_zone", "i2"), ("version", "i2"), ("error", "i2"), ("refused", "i2"), ("useless", "i2"),
     ]
 )  # fmt: skip
