@@ -35,8 +35,7 @@ MOST_SUSPECTS: Final = 12
 SURE_GAIN: Final = 8.0  # nats that modules can add: more are no surer
 NOT_BLAMED: Final = -4.0  # prior of a name without an alert, when others have some
 KEPT: Final = 16  # quiet times remembered, two for each open incident
-LATE_S: Final = 60.0  # an onset may be known so late, and is looked at no farther back than the time since
-LATE_LEAST_S: Final = 5.0  # what is known to a few seconds needs no second look
+LATE_S: Final = (5, 10, 20, 40, 60)  # an onset may be known so late; no more than has passed since
 
 
 def modules() -> tuple[Module, ...]:
@@ -49,7 +48,8 @@ class Causes:
 
     def __init__(self, parts: Sequence[Module] | None = None) -> None:
         self.modules = tuple(modules() if parts is None else parts)
-        self._indexes: dict[int, tuple[SeriesTable, Index]] = {}
+        self._table: SeriesTable | None = None  # the one that is remembered
+        self._known = Index()
         self._calm: dict[tuple[object, ...], tuple[Quiet, list[Noise]]] = {}
 
     def rank(
@@ -98,11 +98,8 @@ class Causes:
 
     def looks(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[list[Part]]:
         """What the modules say since the onset, and since somewhat before it: an onset is often known late."""
-        earlier = min(LATE_S, now - onset)
-        found = [self.parts(table, now, onset, past)]
-        if earlier >= LATE_LEAST_S:
-            found.append(self.parts(table, now, onset - earlier, past))
-        return found
+        earlier = [late for late in LATE_S if late <= now - onset][-1:]
+        return [self.parts(table, now, moment, past) for moment in (onset, *(onset - late for late in earlier))]
 
     def parts(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[Part]:
         """What every module says of every name of the index, against its own noise."""
@@ -112,18 +109,18 @@ class Causes:
         return parts_of(self.modules, noise, View(index, table, quiet, window))
 
     def _index(self, table: SeriesTable) -> Index:
-        known = self._indexes.get(id(table))
-        if known is None or known[0] is not table:
-            self._indexes = {id(table): (table, Index())}
-        index = self._indexes[id(table)][1]
-        index.extend(table)
-        return index
+        if self._table is not table:
+            self._table, self._known = table, Index()
+            self._calm.clear()
+        self._known.extend(table)
+        return self._known
 
     def _calm_before(self, table: SeriesTable, onset: float, amount: int, past: Past) -> tuple[Quiet, list[Noise]]:
-        place = (id(table), int(onset), amount, tuple(past))
+        index = self._index(table)
+        place = (int(onset), amount, tuple(past))
         if place not in self._calm:
             quiet = Quiet.before(table, onset, amount, past)
-            view = View(self._index(table), table, quiet, None)
+            view = View(index, table, quiet, None)
             noise = [noise_of(module(view) if quiet.pieces else None, module.least) for module in self.modules]
             while len(self._calm) >= KEPT:
                 self._calm.pop(next(iter(self._calm)))
