@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_collector.windows import SCALE
+from paramedic_detector.scores.recent import FAR
 from paramedic_detector.series.slots import BUCKETS, CHANNELS, bucket_of, upper_edge_s
 
 KEPT: Final = 500.0  # calls that do not fade
@@ -47,10 +48,11 @@ class Histories:
         self.limit = np.full((CHANNELS, size), BUCKETS, np.int16)  # a call in a higher bucket is slow
         self.calls = np.zeros((CHANNELS, size), np.float32)
         self.slow = np.zeros((CHANNELS, size), np.float32)  # of them
+        self.very_slow = np.zeros((CHANNELS, size), np.float32)  # of them, FAR above the limit
         self.median_s = np.full((CHANNELS, size), np.nan, np.float32)
 
     def grow(self, size: int) -> None:
-        names, had = ("_row", "limit", "calls", "slow", "median_s"), self._row.shape[1]
+        names, had = ("_row", "limit", "calls", "slow", "very_slow", "median_s"), self._row.shape[1]
         old: list[NDArray[Any]] = [getattr(self, name) for name in names]
         self._allocate(size)
         for name, one in zip(names, old, strict=True):
@@ -129,6 +131,8 @@ class Histories:
         channel, number = self._owner[rows].T
         self.calls[channel, number] = total
         self.slow[channel, number] = total - np.take_along_axis(sums, bucket[:, None], axis=1)[:, 0]
+        far = np.minimum(bucket + FAR, BUCKETS - 1)
+        self.very_slow[channel, number] = total - np.take_along_axis(sums, far[:, None], axis=1)[:, 0]
         self.median_s[channel, number] = median
         self.limit[channel, number] = np.where(total >= LEAST, bucket, BUCKETS)
 

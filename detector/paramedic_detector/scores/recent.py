@@ -13,12 +13,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from paramedic_collector.windows import SCALE
 from paramedic_detector.series.slots import BUCKETS, CELLS, CHANNELS, Cell, Slot
 from paramedic_detector.series.table import SeriesTable
 
 WINDOWS_S: Final = (2, 4, 8, 16, 32, 60, 120, 180)  # to now
 MINUTE: Final = WINDOWS_S.index(60)
 LONGEST_S: Final = WINDOWS_S[-1]
+FAR: Final = 2 << SCALE  # buckets: four times the limit
 COUNTED: Final = (
     Cell.COUNT, Cell.ERRORS, Cell.RATE_LIMITED, Cell.AUTH, Cell.USELESS, Cell.REFUSED_LOCAL, Cell.REFUSED_COMMAND,
     Cell.REFUSED_DEADLINE, Cell.PROBE_ERRORS, Cell.TOKENS,
@@ -29,8 +31,8 @@ Limits = NDArray[np.int16]
 Part = tuple[NDArray[np.int64], Floats]  # places in the flat array, without the window; amounts
 
 _W: Final = len(WINDOWS_S)
-_ROWS: Final = len(COUNTED) + 2 * CHANNELS
-_TIMED: Final = len(COUNTED)  # first row of the calls with a time, a row a channel; then the slow ones of them
+_ROWS: Final = len(COUNTED) + 3 * CHANNELS
+_TIMED: Final = len(COUNTED)  # first row of the calls with a time, a row a channel; then the slow, then the very slow
 _ROW_OF: Final = np.full(CELLS, -1, np.int64)
 _ROW_OF[list(COUNTED)] = np.arange(len(COUNTED))
 
@@ -58,6 +60,10 @@ class Recent:
     def slow(self, channel: int) -> Floats:
         """(windows, size) of them, those above their series' limit."""
         return self._sums[_TIMED + CHANNELS + channel, :, : self.size]
+
+    def very_slow(self, channel: int) -> Floats:
+        """(windows, size) of them, those FAR above their series' limit."""
+        return self._sums[_TIMED + 2 * CHANNELS + channel, :, : self.size]
 
     def seconds(self) -> NDArray[np.float64]:
         """(windows,) seconds in which anybody said anything."""
@@ -119,9 +125,10 @@ class Recent:
                 code, idx, amount = code[timed], idx[timed], amount[timed]
             channel = code // BUCKETS
             at = (_TIMED + channel.astype(np.int64)) * step + idx
-            slow = code - channel * BUCKETS > limits[channel, idx]
-            places += [at, at[slow] + CHANNELS * step]
-            amounts += [amount, amount[slow]]
+            beyond = code - channel * BUCKETS - limits[channel, idx]
+            slow, very = beyond > 0, beyond > FAR
+            places += [at, at[slow] + CHANNELS * step, at[very] + 2 * CHANNELS * step]
+            amounts += [amount, amount[slow], amount[very]]
         return np.concatenate(places), np.concatenate(amounts)
 
     def _add(self, parts: list[tuple[Part, int]]) -> None:

@@ -4,9 +4,11 @@
     edge, callee: the gap on the way, where it is known, else ...  -> GAP, SLOW
     streams: time to the first token                               -> FIRST_TOKEN
 
-A whole duration makes every caller of a slow callee look slow; self-time and gap keep them quiet.
+A whole duration makes every caller of a slow callee look slow; self-time and gap keep them quiet. Calls are asked
+twice: how many are above the limit of their series, and how many far above it, where hardly any healthy one ever is.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -15,14 +17,14 @@ from paramedic_detector.scores.baselines import WARM_SECONDS, Numbers
 from paramedic_detector.scores.findings import Finding
 from paramedic_detector.scores.histories import LEAST
 from paramedic_detector.scores.judging import Cells, judge
-from paramedic_detector.scores.recent import MINUTE, WINDOWS_S
+from paramedic_detector.scores.recent import FAR, MINUTE, WINDOWS_S
 from paramedic_detector.scores.view import View
-from paramedic_detector.series.slots import CHANNELS, DURATION, FIRST_TOKEN, SELF_TIME, Cell
+from paramedic_detector.series.slots import BUCKETS, CHANNELS, DURATION, FIRST_TOKEN, SELF_TIME, Cell
 from paramedic_detector.values import Signal
 
 LEAST_SLOW: Final = 3  # calls
 SLOW_SHARE: Final = 0.5  # most calls must be slow: some always are
-ENOUGH: Final = 6.0  # calls that a window must usually hold: more in less time are a clump, one thing that happened
+ENOUGH: Final = 10.0  # calls that a window must usually hold: more in less time are a clump, one thing that happened
 KNOWN_SHARE: Final = 0.5  # self-time and gap speak for a series when so many of its calls have one
 
 
@@ -51,22 +53,35 @@ def _found(view: View, channel: int, of: np.ndarray) -> list[Finding]:
     if not len(numbers):
         return []
     times, source = view.base.times, _source(view, numbers, channel)
-    known = times.warm(channel, source) & (view.base.seconds[source] >= WARM_SECONDS)
     cells = Cells(
         numbers, slow[:, numbers], view.recent.timed(channel)[:, numbers],
-        times.slow[channel, source].astype(np.float64), times.calls[channel, source].astype(np.float64), known,
+        times.slow[channel, source].astype(np.float64), times.calls[channel, source].astype(np.float64),
+        times.warm(channel, source) & (view.base.seconds[source] >= WARM_SECONDS),
         slow_bucket=times.limit[channel, source], channel=channel, clumps=_clumps(view, numbers),
         weigh_as_one=view.base.clumps.witnesses(channel, source),
     )  # fmt: skip
-    ops = view.cast.ops[numbers]
-    if channel != SELF_TIME:
-        return judge(view, Signal.SLOW if channel == DURATION else Signal.FIRST_TOKEN, cells, effect=SLOW_SHARE,
-                     least_bad=LEAST_SLOW)  # fmt: skip
-    return [
-        finding
-        for signal, mine in ((Signal.OWN_TIME, ops), (Signal.GAP, ~ops))
-        for finding in judge(view, signal, _of(cells, mine), effect=SLOW_SHARE, least_bad=LEAST_SLOW)
-    ]
+    found = _judged(view, cells)
+    very = view.recent.very_slow(channel)[:, numbers]
+    some = very[-1] > 0
+    if some.any():
+        far = replace(
+            cells, bad=very, usual_bad=times.very_slow[channel, source].astype(np.float64),
+            slow_bucket=np.minimum(times.limit[channel, source] + FAR, BUCKETS - 1).astype(np.int16),
+        )  # fmt: skip
+        found += _judged(view, _of(far, some))
+    best = {(one.number, one.signal): one for one in sorted(found, key=lambda one: one.score)}
+    return list(best.values())
+
+
+def _judged(view: View, cells: Cells) -> list[Finding]:
+    if cells.channel != SELF_TIME:
+        return _judged_as(view, Signal.SLOW if cells.channel == DURATION else Signal.FIRST_TOKEN, cells)
+    ops = view.cast.ops[cells.numbers]
+    return _judged_as(view, Signal.OWN_TIME, _of(cells, ops)) + _judged_as(view, Signal.GAP, _of(cells, ~ops))
+
+
+def _judged_as(view: View, signal: Signal, cells: Cells) -> list[Finding]:
+    return judge(view, signal, cells, effect=SLOW_SHARE, least_bad=LEAST_SLOW)
 
 
 def _source(view: View, numbers: Numbers, channel: int) -> Numbers:
