@@ -12,7 +12,7 @@ from paramedic_detector.simulate.random_world import random_graph
 from paramedic_detector.simulate.suites import CLASSES, HELD_OUT, clean_plan, faulty_plan
 from paramedic_detector.simulate.world import World
 
-SEEDS = (1, 2, 3, HELD_OUT, HELD_OUT + 1)
+SEEDS = (1, 5, HELD_OUT)
 
 
 def tables_of(plan, seed, seconds):
@@ -21,7 +21,7 @@ def tables_of(plan, seed, seconds):
 
 def test_the_same_seed_gives_the_same_windows_and_another_one_others():
     plan = faulty_plan(3)
-    one, again, other = (tables_of(plan, seed, 120) for seed in (1, 1, 2))
+    one, again, other = (tables_of(plan, seed, 40) for seed in (1, 1, 2))
     assert all(
         a.keys() == b.keys() and all(a[name].equals(b[name]) for name in a) for a, b in zip(one, again, strict=True)
     )
@@ -30,7 +30,7 @@ def test_the_same_seed_gives_the_same_windows_and_another_one_others():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rows_are_of_the_production_schema_and_of_seconds_that_are_over(seed):
-    for number, batch in zip(range(90), World(faulty_plan(seed), seed).batches(), strict=False):
+    for number, batch in zip(range(60), World(faulty_plan(seed), seed).batches(), strict=False):
         for family, rows in batch.tables.items():
             assert isinstance(rows, pa.RecordBatch)
             assert rows.schema.equals(SCHEMAS[family])
@@ -50,14 +50,14 @@ def test_self_times_and_gaps_come_a_second_after_the_counts():
 
 
 def test_every_call_is_counted_once_by_op_edge_and_callee():
-    run = Played(broken("outage", "aurora"), duration_s=190)
-    ops = sum(count for _, count in run.column("op", "count", since=0, until=190, peer="aurora"))
-    edges = sum(count for _, count in run.column("edge", "count", since=0, until=190, callee="aurora"))
-    callees = sum(count for _, count in run.column("callee", "count", since=0, until=190, callee="aurora"))
+    run = Played(broken("outage", "aurora"), duration_s=150)
+    ops = sum(count for _, count in run.column("op", "count", since=0, until=150, peer="aurora"))
+    edges = sum(count for _, count in run.column("edge", "count", since=0, until=150, callee="aurora"))
+    callees = sum(count for _, count in run.column("callee", "count", since=0, until=150, callee="aurora"))
     assert ops == edges == callees > 0
 
 
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", range(1, 6))
 def test_random_systems_hold_together(seed):
     graph = random_graph(seed, services=(5, 40))
     loads = Loads.of(graph)
