@@ -89,6 +89,8 @@ class Diagnoser:
             self._wanted = False
             try:
                 self._model = Model.load(self._path)
+            except FileNotFoundError as error:
+                log.info("no trained model (%s); diagnoses go by the weights of the taxonomy", error)
             except (ValueError, OSError) as error:
                 log.warning("%s; diagnoses go by the weights of the taxonomy until then", error)
 

@@ -1,6 +1,6 @@
 """The trained model of a diagnosis: which class, whether the like was ever seen, and how sure of class and target.
 
-    values --estimators, averaged, cooled by a temperature--> classes that fit the kind of target
+    values --estimators and the taxonomy's weights, averaged, cooled--> classes that fit the kind of target
            --how far outside of what the named class ever showed--> novelty --> unknown
     classes, novelty, share of the target, evidence --> probability that class and target are both right
 
@@ -37,6 +37,7 @@ TRUSTED: Final = (
 LEAST_SPREAD: Final = 0.08  # of a column within a class: what is closer than this is the same
 FARTHEST: Final = 6.0  # spreads; what is farther counts no more
 TOP: Final = 4  # columns that lie farthest outside make the novelty
+_AMOUNTS: Final = [COLUMNS.index(name) for name in ("calls", "bad", "age", "usual_known")]  # of no class
 CUES: Final = ("class", "share", "novelty", "margin", "evidence", "age")
 Values = NDArray[np.float64]
 
@@ -49,6 +50,8 @@ class Model:
     fits: NDArray[np.bool_]  # (classes, KINDS) whether a class can be that of a target of this kind
     estimators: Sequence[Any]  # each with predict_proba over the numbers of classes
     temperature: float
+    weights: Values  # (classes, FEATURES) of the taxonomy: what is known without any example
+    trust: float  # share of those in what is said, 0 to 1
     low: Values  # (classes, COLUMNS) least that each class showed
     high: Values  # likewise the most
     unknown: Values  # (4,) weights of `unknown_odds`
@@ -63,17 +66,16 @@ class Model:
             values: (n, COLUMNS) what `features.vector` gives.
             kinds: Of each target.
         """
-        raw = np.mean([estimator.predict_proba(values) for estimator in self.estimators], axis=0)
-        cooled = np.power(np.clip(raw, 1e-9, 1.0), 1.0 / self.temperature)
-        fitting = self.fits[:, [KINDS.index(kind) for kind in kinds]].T
-        masked = np.where(fitting, cooled, 1e-12)
-        return np.asarray(masked / masked.sum(axis=1, keepdims=True))
+        learnt = fitting(np.mean([one.predict_proba(values) for one in self.estimators], axis=0), kinds, self.fits)
+        told = by_weights(self.weights, values, kinds, self.fits)
+        return cooled((1 - self.trust) * learnt + self.trust * told, self.temperature)
 
     def novelty(self, values: Values, shares: Values) -> Values:
         """(n,) how far each case lies outside of what its likeliest class ever showed, 0 to 1."""
         best = shares.argmax(axis=1)
         low, high = self.low[best], self.high[best]
         out = np.maximum(low - values, values - high) / LEAST_SPREAD
+        out[:, _AMOUNTS] = 0.0
         out = np.sort(np.clip(out, 0.0, FARTHEST), axis=1)[:, -TOP:]
         return np.asarray(out.mean(axis=1) / FARTHEST)
 
@@ -113,7 +115,7 @@ class Model:
 
         from skops.io import dumps
 
-        whole = {name: getattr(self, name) for name in (*_ARRAYS, "temperature")} | {
+        whole = {name: getattr(self, name) for name in (*_ARRAYS, "temperature", "trust")} | {
             "format": FORMAT,
             "columns": list(COLUMNS),
             "kinds": list(KINDS),
@@ -143,13 +145,14 @@ class Model:
             classes=tuple(whole["classes"]),
             estimators=whole["estimators"],
             temperature=float(whole["temperature"]),
+            trust=float(whole["trust"]),
             report=whole["report"],
             version=version_of(data),
             **{name: np.asarray(whole[name]) for name in _ARRAYS},
         )
 
 
-_ARRAYS: Final = ("fits", "low", "high", "unknown", "joint")
+_ARRAYS: Final = ("fits", "weights", "low", "high", "unknown", "joint")
 
 
 def _canonical(data: bytes) -> bytes:
@@ -194,6 +197,25 @@ def _unpacked(where: str, data: bytes) -> dict[str, Any]:
     if not isinstance(whole, dict):
         raise ValueError(f"{where} is no model of a diagnosis")
     return whole
+
+
+def fitting(shares: Values, kinds: Sequence[str], fits: NDArray[np.bool_]) -> Values:
+    """(n, classes) the shares of the classes that such a target can have, made to sum to 1."""
+    able = fits[:, [KINDS.index(kind) for kind in kinds]].T
+    found = np.where(able, np.clip(shares, 1e-9, 1.0), 1e-12)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def by_weights(weights: Values, values: Values, kinds: Sequence[str], fits: NDArray[np.bool_]) -> Values:
+    """(n, classes) what the sums of the taxonomy alone say."""
+    sums = values[:, : weights.shape[1]] @ weights.T
+    return fitting(np.exp(sums - sums.max(axis=1, keepdims=True)), kinds, fits)
+
+
+def cooled(shares: Values, temperature: float) -> Values:
+    """(n, classes) the same, less sure above a temperature of 1 and more sure below."""
+    found = np.power(np.clip(shares, 1e-12, 1.0), 1.0 / temperature)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def sigmoid(x: Values) -> Values:

@@ -64,6 +64,11 @@ class Example:
     seen_kind: str = ""
 
     @property
+    def system(self) -> str:
+        """What it was seen in: cases of one simulated system are alike, and are told by models that have not met it."""
+        return self.group.partition("-")[0] if self.source is Source.SIMULATED else self.group
+
+    @property
     def target_right(self) -> bool:
         return self.seen is None
 

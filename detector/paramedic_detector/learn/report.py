@@ -67,6 +67,11 @@ def figures(told: Sequence[Told]) -> dict[str, Any]:
         "accuracy_late": _mean(right[late], weights[late]),
         "class_accuracy": _mean(np.array([one.class_right for one in told]), weights),
         "class_accuracy_late": _mean(np.array([one.class_right for one in told])[late], weights[late]),
+        "target_accuracy": _mean(np.array([one.example.target_right for one in told]), weights),
+        "class_accuracy_of_right_target": _mean(
+            np.array([one.class_right for one in told if one.example.target_right]),
+            np.array([w for one, w in zip(told, weights, strict=True) if one.example.target_right]),
+        ),
         "macro_f1": _macro_f1([one for one in told if one.late], classes),
         "confident": _mean(confident, weights),
         "confident_mistakes": _mean(confident & ~right, weights),

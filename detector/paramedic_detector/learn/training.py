@@ -17,17 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_detector.diagnosis.features import COLUMNS
-from paramedic_detector.diagnosis.model import CUES, Model, Values, joint_cues, unknown_cues
-from paramedic_detector.diagnosis.taxonomy import KINDS, UNKNOWN, Taxonomy
+from paramedic_detector.diagnosis.model import (
+    CUES,
+    Model,
+    Values,
+    by_weights,
+    cooled,
+    fitting,
+    joint_cues,
+    unknown_cues,
+)
+from paramedic_detector.diagnosis.taxonomy import FEATURES, KINDS, UNKNOWN, Taxonomy
 from paramedic_detector.learn.examples import Example
 
 FOLDS: Final = 3
 CLASS_FOLDS: Final = 4
 LEAST: Final = 4  # cases of a class below which it cannot be learnt
-STRANGE_SHARE: Final = 0.06  # of all cases, how many are believed to be of no known class
+STRANGE_SHARE: Final = 0.12  # of all cases, how many are believed to be of no known class
 EDGE: Final = 0.01  # share of the examples of a class that may lie outside of its range on either side
+TRUSTS: Final = (0.1, 0.2, 0.3, 0.5)  # in the taxonomy's weights: it knows what few examples do not show
 DROPPED: Final = 0.25  # share of the copies in which one group of columns is made unknown
-TREES: Final = 40  # rounds of boosting; 0 for the linear estimator alone
+TREES: Final = 0  # rounds of boosting beside the linear estimator; they pay from some thousand cases on
 LEAVES, LEAF = 8, 12
 BLOCKS: Final = (
     ("gauge_", "grows", "full", "leak", "busy"),
@@ -47,14 +57,14 @@ class Arrays:
     kinds: tuple[str, ...]
     labels: NDArray[np.int64]  # (n,) places in `classes`
     weights: Values  # (n,) every class and every case counts the same
-    groups: NDArray[np.int64]
+    systems: NDArray[np.int64]  # (n,) those of one are on one side of every split
     classes: tuple[str, ...]
 
     def pick(self, rows: NDArray[Any]) -> "Arrays":
         places = np.flatnonzero(rows) if rows.dtype == bool else rows
         kinds = tuple(self.kinds[int(row)] for row in places)
         return replace(self, values=self.values[places], kinds=kinds, labels=self.labels[places],
-                       weights=self.weights[places], groups=self.groups[places])  # fmt: skip
+                       weights=self.weights[places], systems=self.systems[places])  # fmt: skip
 
 
 def train(
@@ -90,16 +100,18 @@ def _train(
     fits = fits_of(data, taxonomy)
     known = [one for one in examples if one.fault_class in data.classes]
     progress("folds", 0.05)
-    raw = _told_by_others(data, fits, rng, trees, progress)
-    temperature = _temperature(raw, data)
+    weights = weights_of(data.classes, taxonomy)
+    blank = _blank(data, fits, weights)
+    learnt, novelty = _told_by_others(data, blank, rng, trees, progress)
     progress("fit", 0.5)
-    model = _blank(data, fits, temperature, _fitted(data, rng, trees))
+    trust, temperature = _mixture(learnt, by_weights(weights, data.values, data.kinds, fits), data)
+    model = replace(blank, estimators=_fitted(data, rng, trees), trust=trust, temperature=temperature)
+    shares = _mixed_shares(model, learnt, data.values, data.kinds)
     progress("strangers", 0.6)
-    cooled = _cool(raw, temperature)
-    strange = _strangers(data, fits, temperature, rng, trees, progress)
-    model = replace(model, unknown=_fit_unknown(model, data, cooled, strange))
+    strange = _strangers(data, model, rng, trees, progress)
+    model = replace(model, unknown=_fit_unknown(data, shares, novelty, strange))
     progress("how sure", 0.95)
-    return replace(model, joint=_fit_joint(model, data, known, cooled, strange))
+    return replace(model, joint=_fit_joint(model, data, known, shares, novelty, strange))
 
 
 # What goes in
@@ -119,9 +131,7 @@ def _enough(examples: Iterable[Example]) -> tuple[str, ...]:
 def arrays_of(examples: Sequence[Example], classes: tuple[str, ...]) -> Arrays:
     """The examples of these classes; each class weighs the same, and within it each case."""
     mine = [one for one in examples if one.fault_class in classes]
-    names = sorted({one.group for one in mine})
-    number = {name: place for place, name in enumerate(names)}
-    groups = np.array([number[one.group] for one in mine], np.int64)
+    groups, systems = (_numbered([getattr(one, name) for one in mine]) for name in ("group", "system"))
     labels = np.array([classes.index(one.fault_class) for one in mine], np.int64)
     each = Counter((int(label), int(group)) for label, group in zip(labels, groups, strict=True))
     cases = Counter(label for label, _ in each)
@@ -129,7 +139,13 @@ def arrays_of(examples: Sequence[Example], classes: tuple[str, ...]) -> Arrays:
         [1.0 / each[int(la), int(gr)] / cases[int(la)] for la, gr in zip(labels, groups, strict=True)], np.float64
     )
     values = np.array([one.values for one in mine], np.float64).reshape(-1, len(COLUMNS))
-    return Arrays(values, tuple(one.kind for one in mine), labels, weights * len(mine) / weights.sum(), groups, classes)
+    return Arrays(
+        values, tuple(one.kind for one in mine), labels, weights * len(mine) / weights.sum(), systems, classes
+    )
+
+
+def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
+    return np.asarray(np.unique(np.array(names), return_inverse=True)[1], np.int64)
 
 
 def fits_of(data: Arrays, taxonomy: Taxonomy) -> NDArray[np.bool_]:
@@ -188,48 +204,61 @@ def _raw(estimators: Sequence[Any], data: Arrays, values: Values) -> Values:
     return found
 
 
-def _masked(raw: Values, kinds: Sequence[str], fits: NDArray[np.bool_]) -> Values:
-    fitting = fits[:, [KINDS.index(kind) for kind in kinds]].T
-    found = np.where(fitting, np.clip(raw, 1e-9, 1.0), 1e-12)
-    return np.asarray(found / found.sum(axis=1, keepdims=True))
-
-
 def _told_by_others(
-    data: Arrays, fits: NDArray[np.bool_], rng: np.random.Generator, trees: int, progress: Progress
-) -> Values:
-    """(n, classes) for each example what a model says that has not seen its case."""
-    raw, fold = np.zeros((len(data.labels), len(data.classes))), _folds(data.groups, FOLDS, rng)
+    data: Arrays, blank: Model, rng: np.random.Generator, trees: int, progress: Progress
+) -> tuple[Values, Values]:
+    """For each example what a model says that has not seen its system: (n, classes) shares and (n,) novelty."""
+    shares, novelty = np.zeros((len(data.labels), len(data.classes))), np.zeros(len(data.labels))
+    fold = _folds(data.systems, rng)
     for number in range(FOLDS):
-        out = fold[data.groups] == number
-        raw[out] = _raw(_fitted(data.pick(~out), rng, trees), data, data.values[out])
+        out = fold[data.systems] == number
+        kept, values = data.pick(~out), data.values[out]
+        if not out.any() or len(set(kept.labels.tolist())) < 2:
+            continue
+        kinds = [data.kinds[int(row)] for row in np.flatnonzero(out)]
+        shares[out] = fitting(_raw(_fitted(kept, rng, trees), data, values), kinds, blank.fits)
+        novelty[out] = _blank(kept, blank.fits, blank.weights).novelty(values, shares[out])
         progress("folds", 0.05 + 0.45 * (number + 1) / FOLDS)
-    return _masked(raw, data.kinds, fits)
+    return shares, novelty
 
 
-def _folds(groups: NDArray[np.int64], folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(groups,) the fold of each group."""
-    return np.asarray(rng.permutation(int(groups.max()) + 1) % folds, np.int64)
+def _mixed_shares(model: Model, learnt: Values, values: Values, kinds: Sequence[str]) -> Values:
+    """What the model says, were these the shares of its estimators."""
+    told = by_weights(model.weights, values, kinds, model.fits)
+    return cooled((1 - model.trust) * learnt + model.trust * told, model.temperature)
 
 
-def _temperature(shares: Values, data: Arrays) -> float:
-    """The temperature at which the shares of unseen cases are most likely."""
-    grid = np.geomspace(0.5, 4.0, 43)
+def _folds(systems: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """(systems,) the fold of each."""
+    return np.asarray(rng.permutation(int(systems.max()) + 1) % FOLDS, np.int64)
+
+
+def _mixture(learnt: Values, told: Values, data: Arrays) -> tuple[float, float]:
+    """How far to trust the taxonomy's weights, and the temperature, at which unseen cases are most likely."""
     rows = np.arange(len(data.labels))
-    loss = [-(data.weights * np.log(_cool(shares, t)[rows, data.labels] + 1e-12)).mean() for t in grid]
-    return float(grid[int(np.argmin(loss))])
+
+    def loss(trust: float, temperature: float) -> float:
+        shares = cooled((1 - trust) * learnt + trust * told, temperature)
+        return float(-(data.weights * np.log(shares[rows, data.labels] + 1e-12)).mean())
+
+    grid = [(trust, float(heat)) for trust in TRUSTS for heat in np.geomspace(0.4, 4.0, 25)]
+    return min(grid, key=lambda pair: loss(*pair))
 
 
-def _cool(shares: Values, temperature: float) -> Values:
-    cooled = np.power(np.clip(shares, 1e-12, 1.0), 1.0 / temperature)
-    return np.asarray(cooled / cooled.sum(axis=1, keepdims=True))
-
-
-def _blank(data: Arrays, fits: NDArray[np.bool_], temperature: float, estimators: Sequence[Any]) -> Model:
-    """A model that does not know yet how sure to be: with what each class showed, but for a few examples."""
-    of = [data.values[data.labels == label] for label in range(len(data.classes))]
-    low, high = (np.array([np.quantile(one, q, axis=0) for one in of]) for q in (EDGE, 1 - EDGE))
+def _blank(data: Arrays, fits: NDArray[np.bool_], weights: Values) -> Model:
+    """A model that has learnt nothing yet but what each class showed, all but a few of its examples."""
+    low, high = np.full((2, len(data.classes), len(COLUMNS)), 0.0)
+    for label in sorted(set(data.labels.tolist())):
+        mine = data.values[data.labels == label]
+        low[label], high[label] = np.quantile(mine, (EDGE, 1 - EDGE), axis=0)
     none = np.zeros(1 + len(CUES))
-    return Model(data.classes, fits, estimators, temperature, low, high, unknown=np.zeros(4), joint=none)
+    return Model(data.classes, fits, [], 1.0, weights, 0.0, low, high, unknown=np.zeros(4), joint=none)
+
+
+def weights_of(classes: Sequence[str], taxonomy: Taxonomy) -> Values:
+    """(classes, FEATURES) the weights of the taxonomy; 0 for a class that it does not have."""
+    of = {fault.name: fault.weights for fault in taxonomy.classes}
+    return np.array([[float(of.get(name, {}).get(one, 0.0)) for one in FEATURES] for name in classes])
 
 
 # Doubt
@@ -244,70 +273,61 @@ class Strangers:
     novelty: Values  # (rows,)
 
 
-def _strangers(
-    data: Arrays,
-    fits: NDArray[np.bool_],
-    temperature: float,
-    rng: np.random.Generator,
-    trees: int,
-    progress: Progress,
-) -> Strangers:
+def _strangers(data: Arrays, model: Model, rng: np.random.Generator, trees: int, progress: Progress) -> Strangers:
     folds = min(CLASS_FOLDS, len(data.classes))
     order = rng.permutation(len(data.classes)) % folds
     found: list[Strangers] = []
-    blank = _blank(data, fits, temperature, [])
     for number in range(folds):
         out = order[data.labels] == number
         if len(set(data.labels[~out].tolist())) < 2:
             continue
-        kept = data.pick(~out)
         rows = np.flatnonzero(out)
-        raw = _raw(_fitted(kept, rng, trees), data, data.values[rows])
-        kinds = [data.kinds[int(row)] for row in rows]
-        shares = _cool(_masked(raw, kinds, fits & (order != number)[:, None]), temperature)
-        found.append(Strangers(rows, shares, blank.novelty(data.values[rows], shares)))
+        values, kinds = data.values[rows], [data.kinds[int(row)] for row in rows]
+        blind = replace(model, fits=model.fits & (order != number)[:, None])
+        raw = fitting(_raw(_fitted(data.pick(~out), rng, trees), data, values), kinds, blind.fits)
+        shares = _mixed_shares(blind, raw, values, kinds)
+        found.append(Strangers(rows, shares, blind.novelty(values, shares)))
         progress("strangers", 0.6 + 0.35 * (number + 1) / folds)
     if not found:
         return Strangers(np.empty(0, np.int64), np.empty((0, len(data.classes))), np.empty(0))
     return Strangers(*(np.concatenate([getattr(one, name) for one in found]) for name in ("rows", "shares", "novelty")))
 
 
-def _fit_unknown(model: Model, data: Arrays, shares: Values, strange: Strangers) -> Values:
+def _fit_unknown(data: Arrays, shares: Values, novelty: Values, strange: Strangers) -> Values:
     """Weights that tell strangers from known cases, as if STRANGE_SHARE of all were strangers."""
-    cues = np.vstack(
-        [unknown_cues(shares, model.novelty(data.values, shares)), unknown_cues(strange.shares, strange.novelty)]
-    )
+    cues = np.vstack([unknown_cues(shares, novelty), unknown_cues(strange.shares, strange.novelty)])
     truth = np.concatenate([np.zeros(len(shares)), np.ones(len(strange.rows))])
-    weights = _mixed(data.weights, data.weights[strange.rows])
-    return _logistic(cues, truth, weights)
+    return _logistic(cues, truth, _mixed(data.weights, data.weights[strange.rows]))
 
 
-def _fit_joint(model: Model, data: Arrays, examples: Sequence[Example], shares: Values, strange: Strangers) -> Values:
+def _fit_joint(
+    model: Model, data: Arrays, examples: Sequence[Example], shares: Values, novelty: Values, strange: Strangers
+) -> Values:
     """Weights of the probability that class and target are both right, over known cases and strangers."""
-    right, cues = _seen(model, data, examples, shares)
-    novel = strange.novelty
-    odds = model.unknown_odds(strange.shares, novel)
-    best, second = _two_best(strange.shares, odds)
+    right, cues = _seen(model, data, examples, shares, novelty)
+    best, second = _two_best(strange.shares, model.unknown_odds(strange.shares, strange.novelty))
     mine = [examples[int(row)] for row in strange.rows]
-    share = np.array([one.share for one in mine]) if mine else np.empty(0)
-    values = np.array([one.first[0] for one in mine]).reshape(-1, len(COLUMNS))
-    whole = np.vstack([cues, joint_cues(best, share, novel, second, values)])
+    share = np.array([one.share for one in mine])
+    values = np.array([one.values for one in mine]).reshape(-1, len(COLUMNS))
+    whole = np.vstack([cues, joint_cues(best, share, strange.novelty, second, values)])
     truth = np.concatenate([right, np.zeros(len(mine))])
     return _logistic(whole, truth, _mixed(data.weights, data.weights[strange.rows]))
 
 
-def _seen(model: Model, data: Arrays, examples: Sequence[Example], shares: Values) -> tuple[Values, Values]:
+def _seen(
+    model: Model, data: Arrays, examples: Sequence[Example], shares: Values, novelty: Values
+) -> tuple[Values, Values]:
     """Whether the first suspect and its class were right, and the cues that a diagnosis would have had."""
     wrong = np.array([not one.target_right for one in examples])
     values = np.array([one.first[0] for one in examples])
-    seen = shares.copy()
+    seen, far = shares.copy(), novelty.copy()
     if wrong.any():
         seen[wrong] = model.shares(values[wrong], [one.first[1] for one in examples if not one.target_right])
-    novelty = model.novelty(values, seen)
-    best, second = _two_best(seen, model.unknown_odds(seen, novelty))
+        far[wrong] = model.novelty(values[wrong], seen[wrong])
+    best, second = _two_best(seen, model.unknown_odds(seen, far))
     right = (~wrong) & (seen.argmax(axis=1) == data.labels)
     share = np.array([one.share for one in examples])
-    return right.astype(np.float64), joint_cues(best, share, novelty, second, values)
+    return right.astype(np.float64), joint_cues(best, share, far, second, values)
 
 
 def _two_best(shares: Values, unknown: Values) -> tuple[Values, Values]:
@@ -330,7 +350,7 @@ def _logistic(cues: Values, truth: Values, weights: Values) -> Values:
     if truth.min() == truth.max():
         return np.concatenate([[6.0 if truth[0] else -6.0], np.zeros(cues.shape[1] - 1)])
     scale = StandardScaler().fit(cues[:, 1:])
-    fit = LogisticRegression(C=0.3, max_iter=1000)
+    fit = LogisticRegression(C=3.0, max_iter=1000)
     fit.fit(scale.transform(cues[:, 1:]), truth, sample_weight=weights / weights.mean())
     slope = fit.coef_[0] / scale.scale_
     return np.concatenate([[float(fit.intercept_[0] - slope @ scale.mean_)], slope])
