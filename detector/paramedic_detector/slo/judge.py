@@ -25,6 +25,7 @@ from paramedic_detector.values import Alert, Signal
 State = Literal["met", "burning", "exhausted", "no_data"]
 SETTLE_S: Final = 10  # windows may still come for so long; then a second is written into the ledger
 NOW_S: Final = 15.0  # an alert needs burning this young
+FRESH_S: Final = 3.0  # seconds that may still be told late
 CALM_S: Final = 10.0  # between two looks at an objective that nothing burns
 PAGE_SCORE: Final = 8.0  # least score of what somebody is woken for
 TICKET_SCORE: Final = 5.0  # likewise of what can wait
@@ -63,9 +64,9 @@ class Objectives:
         mark = float(table.watermark)
         found: list[Alert] = []
         for objective in self.all_of(topology):
-            lately = count(table, objective, mark - NOW_S, mark)
-            if not self._is_due(objective, lately, now):
+            if not self._is_due(objective, table, now):
                 continue
+            lately = count(table, objective, mark - NOW_S, mark)
             ledger = self._settle(objective, table)
             standing = self._standing(objective, ledger, table, min(now, mark))
             self.standings[objective.name], self._judged_at[objective.name] = standing, now
@@ -73,11 +74,13 @@ class Objectives:
                 found.append(alert)
         return found
 
-    def _is_due(self, objective: Objective, lately: Counted, now: float) -> bool:
+    def _is_due(self, objective: Objective, table: SeriesTable, now: float) -> bool:
         """While calls are bad, or a rule is broken, each time; else now and then."""
         standing = self.standings.get(objective.name)
-        calm = standing is not None and not standing.broken and not lately.bad
-        return not calm or now - self._judged_at[objective.name] >= CALM_S
+        if standing is None or standing.broken or now - self._judged_at[objective.name] >= CALM_S:
+            return True
+        mark = float(table.watermark or now)
+        return count(table, objective, mark - FRESH_S, mark).bad > 0
 
     def all_of(self, topology: Topology) -> tuple[Objective, ...]:
         """Those declared, and one for each service that users reach and nobody declared one for."""
