@@ -170,7 +170,7 @@ class Levels:
         rows = np.flatnonzero(((runs.alone > 0) | runs.active) & fresh & runs.judged)
         if not len(rows):
             return []
-        self.threshold = float(np.log10(max(1, (fresh & runs.judged).sum()))) + MARGIN
+        self.threshold = float(np.log10(max(1, (runs.judged & (now - runs.last_at < 3600)).sum()))) + MARGIN
         up = runs.upwards[rows]
         opens = np.where(up, self._opens_up[rows], self._opens_down[rows])
         scores = runs.alone[rows] + self._company(rows)
