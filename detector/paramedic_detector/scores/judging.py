@@ -50,12 +50,15 @@ class Cells:
     weigh_as_one: Array | None = None  # (n,) calls that weigh as one; 1 when not given
 
 
-def judge(view: View, signal: Signal, cells: Cells, *, effect: float, least_bad: int) -> list[Finding]:
+def judge(
+    view: View, signal: Signal, cells: Cells, *, effect: float, least_bad: int, less: float = 0.0
+) -> list[Finding]:
     """The findings among some series.
 
     Args:
         effect: The share of bad calls must be this much above the usual, and twice it.
         least_bad: Fewer bad calls are no incident, whatever their share.
+        less: Decades of surprise that are asked less than usual, because the effect asked is large.
     """
     if not len(cells.numbers):
         return []
@@ -70,7 +73,7 @@ def judge(view: View, signal: Signal, cells: Cells, *, effect: float, least_bad:
     bad = cells.bad[window, at]
     view.base.suspect(cells.numbers[some & (score >= SUSPICIOUS)], view.now)
     alone = np.zeros(len(at), bool) if cells.probes is None else bad - cells.probes[window, at] < least_bad
-    enough = some & np.where(held, score >= KEEP, (score >= view.threshold) & (bad >= least_bad) & ~alone)
+    enough = some & np.where(held, score >= KEEP, (score >= view.threshold - less) & (bad >= least_bad) & ~alone)
     return [
         Finding(
             int(cells.numbers[one]), signal, float(score[one]), float(WINDOWS_S[window[one]]), float(bad[one]),

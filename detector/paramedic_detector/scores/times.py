@@ -24,6 +24,7 @@ from paramedic_detector.values import Signal
 
 LEAST_SLOW: Final = 3  # calls
 SLOW_SHARE: Final = 0.5  # most calls must be slow: some always are
+LARGE_EFFECT: Final = 1.0  # decades: that most calls are slow is seldom chance
 ENOUGH: Final = 10.0  # calls that a window must usually hold: more in less time are a clump, one thing that happened
 KNOWN_SHARE: Final = 0.5  # self-time and gap speak for a series when so many of its calls have one
 
@@ -81,7 +82,7 @@ def _judged(view: View, cells: Cells) -> list[Finding]:
 
 
 def _judged_as(view: View, signal: Signal, cells: Cells) -> list[Finding]:
-    return judge(view, signal, cells, effect=SLOW_SHARE, least_bad=LEAST_SLOW)
+    return judge(view, signal, cells, effect=SLOW_SHARE, least_bad=LEAST_SLOW, less=LARGE_EFFECT)
 
 
 def _source(view: View, numbers: Numbers, channel: int) -> Numbers:
