@@ -53,7 +53,10 @@ def measure(folder: Path, between: tuple[float | None, float | None], progress: 
         known=known(truth.faults),
     )
     if any(kind in found.kinds for kind in ("spans", "metrics", "logs")):
-        found = _streamed(found, recorded, diagnoser, between, progress)
+        parts = stretches(
+            moments_of(recorded), truth.faults, recorded.granularity_s
+        )  # by all faults, also those left out
+        found = _streamed(replace(found, stretches=_clipped(parts, between)), recorded, diagnoser, progress)
     if recorded.alerts is not None and recorded.has("alerts"):
         progress("ranking root causes from alerts", 0.0)
         found = replace(found, alert_set=alert_set(faults, recorded.alerts.to_pylist(), recorded.graph))
@@ -81,10 +84,9 @@ def _streamed(
     found: Evaluation,
     recorded: Recorded,
     diagnoser: Diagnoser,
-    between: tuple[float | None, float | None],
     progress: Progress,
 ) -> Evaluation:
-    parts = _clipped(stretches(moments_of(recorded), found.faults, recorded.granularity_s), between)
+    parts = found.stretches
     unlabelled = found.known.unlabelled if found.known else ()
     watched = watch(recorded, parts, unlabelled, progress=progress)
     incidents = [incident for one in watched for incident in one.incidents]
@@ -94,7 +96,7 @@ def _streamed(
         recorded, seen, of, incidents, Causes(), diagnoser, logs=recorded.has("logs"), progress=progress
     )
     usable: frozenset[str] = frozenset().union(*(part.usable for part in parts))
-    return replace(found, stretches=parts, watched=tuple(watched), root_causes=causes, detected_with=usable)
+    return replace(found, watched=tuple(watched), root_causes=causes, detected_with=usable)
 
 
 def moments_of(recorded: Recorded) -> dict[str, NDArray[np.int64]]:

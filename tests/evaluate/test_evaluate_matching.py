@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paramedic_detector.diagnosis.taxonomy import Taxonomy
+from paramedic_detector.evaluate.coverage import stretches
 from paramedic_detector.evaluate.figures import chance_recall, detection
 from paramedic_detector.evaluate.matching import match
 from paramedic_detector.evaluate.truth import GRACE_S, Span, covered_s, faults_of
@@ -70,6 +71,22 @@ def test_chance_recall_is_what_random_openings_would_reach():
     draws = rng.uniform(0, 1000, (20_000, 3))
     hit = [((draws >= f.window[0]) & (draws <= f.window[1])).any(axis=1).mean() for f in faults]
     assert chance_recall(faults, 3, 1000) == pytest.approx(np.mean(hit), abs=0.01)
+
+
+def test_a_kind_that_is_there_around_faults_alone_is_told_from_one_that_runs_through():
+    """Hourly faults; logs were kept around each of them, and the gap of the metrics has nothing to do with faults."""
+    faults = [fault(3600 * n, 3600 * n + 180) for n in range(1, 5)]
+    around = np.concatenate([np.arange(f.start - 90, f.end + 90) for f in faults]).astype(np.int64)
+    through = np.concatenate([np.arange(0, 9000, 60), np.arange(10_800, 18_000, 60)])
+    (stretch,) = stretches({"logs": around, "metrics": through}, faults, 60.0)
+    assert (stretch.usable, stretch.partial, len(stretch.faults)) == ({"metrics"}, {"logs"}, 4)
+
+
+def test_a_long_gap_ends_a_stretch_and_without_quiet_time_nothing_is_left_out():
+    seconds = np.concatenate([np.arange(0, 600), np.arange(90_000, 90_600)])
+    first, second = stretches({"spans": seconds}, [fault(0, 600)], None)
+    assert (first.span.end, second.span.start) == (600, 90_000)
+    assert (first.usable, len(first.faults), len(second.faults)) == ({"spans"}, 1, 0)
 
 
 def test_the_figures_of_a_stretch():
