@@ -22,12 +22,18 @@ LEAST_SILENT: Final = 5.0  # calls that should have come
 LEAST_MORE: Final = 15.0  # calls more than usual
 LEAST_LESS: Final = 20.0  # calls fewer than usual
 WAVES: Final = 0.35  # spread of users' traffic from one moment to another, as a share of it
+MOST_TOLD: Final = 30  # series that say that there is more, or less, to do
 USERS_COME: Final = 0.3  # share of the usual traffic that must still arrive for a silence to mean something
 Array = NDArray[np.float64]
 
 
 def traffic(view: View) -> list[Finding]:
-    return _missing(view) + _surge(view) + _drop(view)
+    return _missing(view) + _strongest(_surge(view)) + _strongest(_drop(view))
+
+
+def _strongest(findings: list[Finding]) -> list[Finding]:
+    """When traffic changes everywhere, a few series say so as well as all of them."""
+    return sorted(findings, key=lambda finding: -finding.score)[:MOST_TOLD]
 
 
 def _missing(view: View) -> list[Finding]:

@@ -29,9 +29,7 @@ class Cast:
         self.entry: Numbers = np.empty(0, np.int64)  # where users come in
         self._eldest: dict[SeriesKey, int] = {}
         self._callees: set[str] = set()
-        self._doors: list[
-            tuple[int, str, bool]
-        ] = []  # series, service, serves
+        self._doors: list[tuple[int, str, bool]] = []  # series, service, serves
 
     def follow(self, table: SeriesTable) -> None:
         start = len(self.keys)
