@@ -105,7 +105,7 @@ def test_a_setting_out_of_range_is_named_with_its_variable(tmp_path):
 
 
 def test_a_wrong_collector_configuration_is_named(tmp_path):
-    config = (ROOT / "otel-config.yaml").read_text().replace("limit_mib: 512", "limit_mib: 512\n    limit_mub: 9")
+    config = (ROOT / "otel-config.yaml").read_text().replace("limit_mib: 768", "limit_mib: 768\n    limit_mub: 9")
     (tmp_path / "mine.yaml").write_text(config)
     line = the_line(paramedic(tmp_path, "up", "--no-dashboard", "--otel-config", "mine.yaml"))
     assert "mine.yaml" in line

@@ -103,3 +103,14 @@ def test_tokens_a_call_far_above_the_usual_are_told_and_a_mixed_lot_is_not():
     assert {second >= 140 for second, _ in found} == {True}
     assert found[0][0] <= 148
     assert "tokens a call" in found[0][1].explanation
+
+
+def test_a_series_that_is_told_a_little_late_gets_warm_like_any_other():
+    """Calls whose callee only its server names come when the join knows it, behind the end of their second."""
+    table, scorer = SeriesTable(), Scorer()
+    late = [row(edge(callee="stock"), T0 + at, 5) for at in range(80)]
+    for at in range(80):
+        told = [row(op("bot"), T0 + at, 5)] + ([late[at - 2]] if at >= 2 else [])
+        table.add(batch(told, T0 + at + 1, sequence=at))
+        scorer.score(table, T0 + at + 1.0, frozenset())
+    assert scorer.baselines.warm[: table.size].tolist() == [True, True]

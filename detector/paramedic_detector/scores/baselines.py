@@ -33,6 +33,7 @@ FADE_EVERY_S: Final = 30
 CATCH_UP_S: Final = 120  # after a pause, no more than so many seconds are learned
 NEW_NORMAL_S: Final = 1800.0  # a series suspicious for this long without an incident has changed for good
 SILENCE_S: Final = 8  # a series that was silent this long and comes back is cold again
+LATE_S: Final = 4  # a call whose callee only its server names is told this much later
 NEVER: Final = -1.0
 
 Flags = NDArray[np.bool_]
@@ -213,7 +214,7 @@ class Baselines:
     def _notice_silence(self, table: SeriesTable, until: int) -> None:
         """Remember when each series was first and last called, and which came back after an unusual silence."""
         busy = self.rate * SILENCE_S >= 5
-        for slot in table.slots(max(self._looked_until, until - 30), until):
+        for slot in table.slots(max(self._looked_until - LATE_S, until - 30), until):
             cells = slot.cells
             calls = _distinct(cells.idx[_IS_ATTEMPT[cells.code]], len(self.first))
             unseen = calls[self.first[calls] == NEVER]

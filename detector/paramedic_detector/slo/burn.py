@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.special import betainc, betaincinv
 
 from paramedic_detector.slo.objectives import Counted, Objective
 
@@ -104,12 +104,12 @@ def _sudden(objective: Objective, between: Between, now: float) -> Burn:
 
 def _least_share(counted: Counted) -> float:
     """The share of bad calls is at least this, with confidence SURE (Clopper and Pearson, 1934)."""
-    return float(beta.ppf(1 - SURE, counted.bad, counted.good + 1)) if counted.bad > 0 else 0.0
+    return float(betaincinv(counted.bad, counted.good + 1, 1 - SURE)) if counted.bad > 0 else 0.0
 
 
 def _chance(counted: Counted, objective: Objective) -> float:
-    """Of so many bad calls at a service that just meets its target."""
-    return float(binom.sf(np.ceil(counted.bad) - 1, max(counted.bad, counted.total), objective.budget))
+    """Of so many bad calls, or more, at a service that just meets its target: the upper tail of a binomial."""
+    return float(betainc(counted.bad, counted.good + 1, objective.budget)) if counted.bad > 0 else 1.0
 
 
 def _score(chance: float) -> float:
