@@ -40,6 +40,9 @@ EMPTY_INIT = [room for room in ROOMS if room != "paramedic"]
 MAY_PRINT = ("paramedic_cli.", "paramedic_demo.")
 # What decides in the SDK: time, chance, locks and the network come in as arguments, or not at all.
 PURE = "paramedic.policy"
+# What judges in the detector: values in, values out. None of these rooms knows who stores, sends or shows what it finds.
+JUDGES = tuple(f"paramedic_detector.{room}." for room in ("series", "scores", "slo", "incidents", "diagnosis"))
+EDGES = tuple(f"paramedic_detector.{room}" for room in ("api", "commands", "desk", "engine", "main", "notify", "store"))
 PURE_MAY_IMPORT = ("paramedic.policy", "paramedic.contract")
 NOT_PURE = {"asyncio", "http", "logging", "opentelemetry", "os", "queue", "random", "socket", "threading", "time"}
 SDK_MAY_IMPORT = {"opentelemetry", "paramedic"} | set(sys.stdlib_module_names)
@@ -198,3 +201,15 @@ def test_every_module_says_what_it_is():
 def test_no_module_lies_loose_beside_a_package(folder):
     """In an editable install it would be importable by its bare name, and could hide the standard library's."""
     assert [path.name for path in (ROOT / folder).glob("*.py")] == []
+
+
+def test_what_judges_knows_nobody_who_stores_sends_or_shows():
+    judges = [path for path in modules() if name_of(path).startswith(JUDGES)]
+    assert len(judges) > 50
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {imported}"
+        for path in judges
+        for line, imported in imports_of(path)
+        if imported.startswith(EDGES)
+    ]
+    assert wrong == []
