@@ -40,7 +40,7 @@ EMPTY_INIT = [room for room in ROOMS if room != "paramedic"]
 MAY_PRINT = ("paramedic_cli.", "paramedic_demo.")
 # What decides in the SDK: time, chance, locks and the network come in as arguments, or not at all.
 PURE = "paramedic.policy"
-# What judges in the detector: values in, values out. None of these rooms knows who stores, sends or shows what it finds.
+# What judges in the detector: values in, values out. No such room knows who stores, sends or shows what it finds.
 JUDGES = tuple(f"paramedic_detector.{room}." for room in ("series", "scores", "slo", "incidents", "diagnosis"))
 EDGES = tuple(f"paramedic_detector.{room}" for room in ("api", "commands", "desk", "engine", "main", "notify", "store"))
 PURE_MAY_IMPORT = ("paramedic.policy", "paramedic.contract")

@@ -10,12 +10,12 @@ import numpy as np
 
 from paramedic_detector.evaluate.classes import Classes
 from paramedic_detector.evaluate.evaluation import Evaluation, broken, not_measured, types_of
-from paramedic_detector.evaluate.figures import Share
 from paramedic_detector.evaluate.ranking import Ranking
 from paramedic_detector.evaluate.replay import Watched, said_of
 from paramedic_detector.evaluate.root_cause import Asked
 from paramedic_detector.evaluate.texts import Pairs
 from paramedic_detector.evaluate.truth import Fault, Opening
+from paramedic_detector.values import Ratio
 
 Figures = dict[str, Any]
 Interval = Callable[[int, int], tuple[float, float] | None]
@@ -264,7 +264,7 @@ class Card:
             "by_source": {source: _pairs(pairs) for source, pairs in found.by_source.items()},
         }
 
-    def _share(self, share: Share) -> Figures:
+    def _share(self, share: Ratio) -> Figures:
         return {
             "good": share.good,
             "of": share.total,
@@ -279,9 +279,9 @@ def _class_correct(fault: Fault, said: str | None, target: str | None) -> bool |
     return said == fault.fault_class and target in fault.roots
 
 
-def _recall_of(watched: Watched, fault_type: str) -> Share:
+def _recall_of(watched: Watched, fault_type: str) -> Ratio:
     mine = [fault for fault in watched.stretch.faults if fault.fault_type == fault_type]
-    return Share(sum(fault.case in watched.of for fault in mine), len(mine))
+    return Ratio(sum(fault.case in watched.of for fault in mine), len(mine))
 
 
 def _beside(opening: Opening, what: str) -> Figures:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from paramedic_detector.evaluate.figures import Share
+from paramedic_detector.values import Ratio
 
 MISSED: Final = "missed"
 SURE: Final = 0.9  # from here on a policy may act alone
@@ -35,19 +35,19 @@ class Classes:
     answers: tuple[Answer, ...]
 
     @property
-    def accuracy(self) -> Share:
+    def accuracy(self) -> Ratio:
         """Of the class alone."""
-        return Share(sum(answer.said == answer.truth for answer in self.answers), len(self.answers))
+        return Ratio(sum(answer.said == answer.truth for answer in self.answers), len(self.answers))
 
     @property
-    def with_target(self) -> Share:
-        return Share(sum(answer.right for answer in self.answers), len(self.answers))
+    def with_target(self) -> Ratio:
+        return Ratio(sum(answer.right for answer in self.answers), len(self.answers))
 
     @property
-    def sure_and_wrong(self) -> Share:
+    def sure_and_wrong(self) -> Ratio:
         """Of all faults, how often it was surer than the gate of acting alone, and class or target was wrong."""
         bad = sum(answer.probability >= SURE and not answer.right for answer in self.answers)
-        return Share(bad, len(self.answers))
+        return Ratio(bad, len(self.answers))
 
     @property
     def brier(self) -> float | None:

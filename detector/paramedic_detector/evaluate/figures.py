@@ -10,25 +10,14 @@ import numpy as np
 
 from paramedic_detector.evaluate.matching import Matches
 from paramedic_detector.evaluate.truth import Fault, Span, covered_s
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """`good` of `total`; `value` is None where there was nothing to count."""
-
-    good: int
-    total: int
-
-    @property
-    def value(self) -> float | None:
-        return self.good / self.total if self.total else None
+from paramedic_detector.values import Ratio
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
     """What was found of the faults in some stretches of recording."""
 
-    recall: Share
+    recall: Ratio
     chance_recall: float | None  # of as many openings as there were, placed at random over the time watched
     window_share: float | None  # found-windows over the time watched: what one opening at random would hit
     delays_s: tuple[float, ...]  # of the found faults, from the start of the fault to the opening
@@ -68,7 +57,7 @@ def detection(faults: Sequence[Fault], matches: Matches, stretches: Sequence[Spa
     openings = matches.found + len(matches.extra) + outside
     pairs = zip(faults, matches.of, strict=True)
     return Detection(
-        recall=Share(matches.found, len(faults)),
+        recall=Ratio(matches.found, len(faults)),
         chance_recall=chance_recall(faults, openings, watched),
         window_share=inside / watched if watched else None,
         delays_s=tuple(opening.at - fault.start for fault, opening in pairs if opening is not None),

@@ -7,7 +7,7 @@ gives no credit for what is left.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from paramedic_detector.evaluate.figures import Share
+from paramedic_detector.values import Ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,8 @@ class Ranking:
     ranks: tuple[float, ...]
     candidates: float  # how many there were to choose from, on average
 
-    def top(self, k: int) -> Share:
-        return Share(sum(rank <= k for rank in self.ranks), len(self.ranks))
+    def top(self, k: int) -> Ratio:
+        return Ratio(sum(rank <= k for rank in self.ranks), len(self.ranks))
 
     @property
     def mrr(self) -> float | None:

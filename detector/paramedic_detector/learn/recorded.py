@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from paramedic.contract.command import Target
 from paramedic_collector.windows import WindowBatch
+from paramedic_detector.evaluate.truth import FaultRow
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.learn.examples import Example, Source
 from paramedic_detector.learn.gather import Scribe, Seen
@@ -22,23 +23,8 @@ class Windows(Protocol):
     ) -> Iterator[WindowBatch]: ...
 
 
-class Fault(Protocol):
-    """One labelled fault of it."""
-
-    @property
-    def case(self) -> str: ...
-    @property
-    def start(self) -> float: ...
-    @property
-    def end(self) -> float: ...
-    @property
-    def root_cause_service(self) -> str: ...
-    @property
-    def fault_type(self) -> str: ...
-
-
 def recorded_examples(
-    name: str, windows: Windows, faults: Iterable[Fault], labels: Mapping[str, str]
+    name: str, windows: Windows, faults: Iterable[FaultRow], labels: Mapping[str, str]
 ) -> Iterator[Example]:
     """What each fault with a known label shows at some moments after it began.
 
@@ -54,7 +40,7 @@ def recorded_examples(
 
 
 def _of_fault(
-    group: str, windows: Windows, fault: Fault, fault_class: str, past: tuple[tuple[float, float], ...]
+    group: str, windows: Windows, fault: FaultRow, fault_class: str, past: tuple[tuple[float, float], ...]
 ) -> Iterator[Example]:
     table, scribe, due = SeriesTable(), Scribe(), 0
     for batch in windows.batches(fault.start - BEFORE_S, min(fault.end, fault.start + AGES_S[-1]) + 2):
