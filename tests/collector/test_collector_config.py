@@ -61,7 +61,7 @@ def test_the_file_that_ships_is_right():
     config = load(Path(__file__).parents[2] / "otel-config.yaml", {})
     assert endpoints(config) == ("localhost:4317", "localhost:4318")
     assert config.windows == frozenset(Signal)
-    assert config.memory_bytes == 512 << 20
+    assert config.memory_bytes == 768 << 20
 
 
 def test_everything_that_was_asked_for_is_read():
