@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from paramedic_collector.windows import WindowBatch
+from paramedic_detector.engine.parts import Diagnoses
 from paramedic_detector.evaluate.ranking import Ranking, rank_of, ranking
 from paramedic_detector.evaluate.replay import FAMILIES, Progress, Source, only
 from paramedic_detector.evaluate.truth import Fault
@@ -42,20 +43,6 @@ class Ranks(Protocol):
         onset: float,
         past: Sequence[tuple[float, float]] = (),
     ) -> Sequence[Suspect]: ...
-
-
-class Names(Protocol):
-    """Says what is wrong; see `paramedic_detector.diagnosis.diagnoser`."""
-
-    def diagnose(
-        self,
-        alerts: Sequence[Alert],
-        table: SeriesTable,
-        topology: Topology,
-        now: float,
-        onset: float,
-        past: Sequence[tuple[float, float]] = (),
-    ) -> Diagnosis: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +87,7 @@ def ask(
     found: Mapping[str, SeenIncident],
     incidents: Sequence[SeenIncident],
     causes: Ranks,
-    diagnoser: Names | None = None,
+    diagnoser: Diagnoses | None = None,
     *,
     logs: bool,
     progress: Progress = lambda what, share: None,
@@ -143,7 +130,7 @@ def _ask_all(
     faults: Sequence[Fault],
     incidents: Sequence[SeenIncident],
     causes: Ranks,
-    diagnoser: Names | None,
+    diagnoser: Diagnoses | None,
 ) -> None:
     known = [(other.start, other.end) for other in faults if other.start < fault.start]
     ours = _ended(incidents, incident)
