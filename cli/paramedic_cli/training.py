@@ -20,6 +20,7 @@ from paramedic_detector.learn.course import simulations, teach
 from paramedic_detector.learn.examples import Example
 from paramedic_detector.learn.labels import labelled_examples
 from paramedic_detector.learn.recorded import recorded_examples
+from paramedic_detector.learn.shadow import Comparison
 from paramedic_detector.learn.versions import Shelf
 from paramedic_detector.store.database import connect
 from paramedic_detector.store.labels import labelled
@@ -38,7 +39,7 @@ class Wanted:
     examples: Path | None
     out: Path | None
     seed: int
-    promote: bool
+    promote: bool | None  # None: when it is better than the one in use
     data_dir: Path
     store_url: str
 
@@ -60,7 +61,7 @@ def trained(wanted: Wanted, progress: Progress) -> dict[str, Any]:
             model.dump(wanted.out)
             return report | {"promoted": False, "file": str(wanted.out)}
         shelf.keep(model, report)
-        promoted = wanted.promote and outcome.comparison.promote
+        promoted = is_taken(wanted.promote, outcome.comparison)
         if promoted:
             shelf.promote(report["version"])
         return report | {"promoted": promoted, "file": str(shelf.path_of(report["version"]))}
@@ -68,17 +69,21 @@ def trained(wanted: Wanted, progress: Progress) -> dict[str, Any]:
         raise UserError(str(error)) from None
 
 
+def is_taken(promote: bool | None, found: Comparison) -> bool:
+    """A first model, with nothing to compare it with, is used only when a person says so."""
+    return promote is not False and (found.promote or (promote is True and found.current is None))
+
+
 def reverted(data_dir: Path) -> str:
-    """Go back to the model before; a sentence.
+    """Go back to the model before; its version, empty for the one that comes with paramedic.
 
     Raises:
         UserError: There was none before.
     """
     try:
-        version = Shelf(data_dir / "models").revert()
+        return Shelf(data_dir / "models").revert() or ""
     except ValueError as error:
         raise UserError(str(error)) from None
-    return f"model {version or 'that comes with paramedic'} is used from the detector's next start on"
 
 
 def _in_use(shelf: Shelf) -> Model | None:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from test_learn_training import SHOWS, example, some, trained
 
+from paramedic_cli.training import is_taken
 from paramedic_detector.diagnosis.model import Model
 from paramedic_detector.learn.course import is_held_out, split
 from paramedic_detector.learn.examples import Example, Source
-from paramedic_detector.learn.shadow import compare
+from paramedic_detector.learn.shadow import Comparison, compare
 from paramedic_detector.learn.versions import Shelf
 
 
@@ -40,7 +41,27 @@ def test_a_model_is_promoted_over_one_that_does_not_know_a_class_and_not_the_oth
     assert compare(whole, blind, held).promote
     assert not compare(blind, whole, held).promote
     assert not compare(whole, whole, held).promote
-    assert compare(whole, None, held).promote
+
+
+def test_a_first_model_is_taken_by_a_person_and_not_by_itself():
+    """The weights of the taxonomy may be better, and a policy acts on what a model is sure of."""
+    found = compare(trained(), None, some(12, 20))
+    assert not found.promote
+    assert found.reason == "no trained model is in use to compare it with"
+
+
+@pytest.mark.parametrize(
+    ("asked", "better", "first", "taken"),
+    [
+        (None, True, False, True),
+        (None, False, True, False),
+        (True, False, True, True),
+        (True, False, False, False),
+        (False, True, False, False),
+    ],
+)
+def test_what_is_used_is_better_or_was_asked_for(asked, better, first, taken):
+    assert is_taken(asked, Comparison(better, "", {}, None if first else {})) is taken
 
 
 def test_held_out_cases_are_never_learnt_from():

@@ -19,7 +19,8 @@ Examples = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the model there; change nothing else.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same examples, same seed, same model.")]
 Promote = Annotated[
-    bool, typer.Option("--promote/--keep", help="Use it when it is better, or only keep it beside the one in use.")
+    bool | None,
+    typer.Option("--promote/--keep", help="Use it also when it is the first, or never; without, when it is better."),
 ]
 Revert = Annotated[bool, typer.Option("--revert", help="Train nothing; go back to the model that was used before.")]
 
@@ -31,7 +32,7 @@ def train(
     examples: Examples = None,
     out: Out = None,
     seed: Seed = 7,
-    promote: Promote = True,
+    promote: Promote = None,
     revert: Revert = False,
     data_dir: DataDir = None,
     json_to: JsonTo = None,
@@ -46,7 +47,9 @@ def train(
     console = console_for(json_to)
     settings = settings_of({}, environment(data_dir), None)
     if revert:
-        console.print(reverted(settings.data_dir))
+        version = reverted(settings.data_dir)
+        console.print(f"model {version or 'that comes with paramedic'} is used from the detector's next start on")
+        write_json({"version": version}, json_to)
         return
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out {out} cannot be written; name a file in a folder that exists", code=2)

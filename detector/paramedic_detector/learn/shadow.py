@@ -40,11 +40,12 @@ def compare(candidate: Model, current: Model | None, examples: Sequence[Example]
     """The candidate beside the model in use, on examples that the candidate has not seen.
 
     Args:
-        current: None when none is in use: the candidate is then better than nothing.
+        current: None when none is in use. Examples do not tell what the weights of the taxonomy would have said, so
+            nobody knows which is better, and a person has to decide.
     """
     mine = tell(candidate, examples)
     if current is None:
-        return Comparison(True, "no trained model is in use", figures(mine), None)
+        return Comparison(False, "no trained model is in use to compare it with", figures(mine), None)
     theirs = tell(current, examples)
     new, old = figures(mine), figures(theirs)
     gain = np.array(sorted(_by_case(theirs, mine).values()))
