@@ -6,6 +6,7 @@
 # uv is used when it is on PATH, pip otherwise; a step runs again when pyproject.toml or constraints.txt changed.
 
 SHELL := /bin/bash
+unexport PYTHONDONTWRITEBYTECODE  # compiled once, not in each of hundreds of processes
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

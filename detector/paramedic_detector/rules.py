@@ -18,7 +18,7 @@ from paramedic_detector.diagnosis.taxonomy import unknown_keys
 from paramedic_detector.series.slots import BUCKETS, CELLS, Cell, Triples, upper_edge_s
 from paramedic_detector.series.table import SeriesTable
 
-EVERY_S: Final = 5.0  # between two evaluations, as of a server that is set to be quick
+EVERY_S: Final = 15.0  # between two evaluations, as of a server that is set to be quick
 MEASURES: Final = ("error_ratio", "p95_s", "down", "burn")
 SCOPES: Final = ("service", "edge")
 _NUMBERS: Final = ("window_s", "above", "least_calls", "for_s", "short_s", "objective")

@@ -1,5 +1,7 @@
 """The table of what happened: merging, reading, fading, surviving."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -178,6 +180,28 @@ def test_a_batch_of_many_seconds_can_be_lived_through_second_by_second():
         assert table.totals(edge(), T0, T0 + 100).count == sum(range(1, second + 2))
     assert table.watermark == at_once.watermark
     assert np.array_equal(table.sums(T0, T0 + 60), at_once.sums(T0, T0 + 60))
+
+
+def test_batches_that_were_decoded_together_give_what_each_gives_alone():
+    def told(second):
+        rows = [row(edge(), T0 + second, second + 1, errors={"503": 1}), row(edge(), T0 + second - 1, 2)]
+        rows += [row(op("bot"), T0 + second, 3)] if second % 3 else []
+        rows += [row(edge(callee="late"), T0 + second, 1)] if second >= 20 else []
+        return replace(batch(rows, T0 + second + 1), sequence=second)
+
+    batches = [told(second) for second in range(30)]
+    alone, together = SeriesTable(), SeriesTable()
+    for place, one in enumerate(batches):
+        alone.add(one)
+        if place in (2, 20):
+            together.add(one)  # what is new is not known before its time
+            assert together.read_ahead(batches[place + 1 :]) == (17 if place == 2 else 9)
+            assert together.size == alone.size
+        else:
+            together.add(one)
+        assert together.keys == alone.keys
+        assert np.array_equal(together.sums(T0 - 1, T0 + 60), alone.sums(T0 - 1, T0 + 60))
+    assert together.checkpoint() == alone.checkpoint()
 
 
 def test_the_journal_tells_what_arrived_since_and_when_that_is_too_much():

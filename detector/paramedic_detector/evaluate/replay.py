@@ -70,18 +70,24 @@ def watch(
     for number, stretch in enumerate(stretches, 1):
         name = f"watching stretch {number} of {len(stretches)}"
         with VirtualDesk(stretch.span.start, scorer=scorer, table=table) as desk:
-            dozes, told_at = stretch.usable <= {"metrics"}, stretch.span.start
-            for batch in _told(source, stretch, name, progress):
-                told_at = float(batch.watermark) if batch.tables else told_at
-                if dozes and batch.watermark - told_at > AWAKE_S and _may_skip(desk, batch.watermark):
-                    continue
+            told = _told(source, stretch, name, progress)
+            for batch in _dozing(desk, told) if stretch.usable <= {"metrics"} else desk.live(told):
                 sigma.add(batch)
-                desk.advance(batch)
             watched.append(_watched(stretch, desk, table.keys, unlabelled, number))
     sent = sigma.alerts()
     if not sent.series:
         return watched
     return [replace(one, sigma_alerts=sent.between(one.stretch.span.start, one.stretch.span.end)) for one in watched]
+
+
+def _dozing(desk: VirtualDesk, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
+    """Live through batches that are mostly empty, and leave out the seconds in which nothing can happen."""
+    told_at = desk.now
+    for batch in batches:
+        told_at = float(batch.watermark) if batch.tables else told_at
+        if batch.watermark - told_at <= AWAKE_S or not _may_skip(desk, batch.watermark):
+            desk.advance(batch)
+            yield batch
 
 
 def _may_skip(desk: VirtualDesk, now: float) -> bool:

@@ -10,6 +10,7 @@ and memory follows what happened, not how many series there are.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -53,6 +54,8 @@ DURATION, SELF_TIME, FIRST_TOKEN = 0, 1, 2  # channels of histograms; SELF_TIME 
 CHANNELS: Final = 3
 KINDS_FROM: Final = 1000  # codes of details: channel * BUCKETS + bucket below this, interned kinds from here
 KINDS_MOST: Final = 5000  # distinct error types, refusers and useless kinds; the rest is called "other"
+
+_SECONDS: Final = 40  # bits of a unix second
 
 _CHANNEL_COLUMNS: Final = {"duration": DURATION, "self_time": SELF_TIME, "gap": SELF_TIME, "first_token": FIRST_TOKEN}
 _REFUSED: Final = {
@@ -192,32 +195,39 @@ class Slot:
         self.exemplars = []
 
 
-def decode(rows: pa.RecordBatch, idx: Ints, kinds: Kinds) -> dict[int, Slot]:
-    """Turn the rows of one family into slots by second.
+def decode(rows: pa.RecordBatch, idx: Ints, kinds: Kinds, part: Ints | None = None) -> list[tuple[int, Slot]]:
+    """Turn the rows of one family into slots, one for each part and second.
 
     Args:
-        rows: One table of a WindowBatch.
+        rows: One table of a WindowBatch, or those of several put together.
         idx: (rows,) number of the series of each row; -1 for a row to leave out.
         kinds: Interns what it has not met.
+        part: (rows,) of which batch a row is; all of batch 0 when not given.
+
+    Returns:
+        (part, slot) in the order of part and second.
     """
-    known = idx >= 0
     seconds = rows.column("ts").to_numpy(zero_copy_only=False)
-    cells, details = _plain_cells(rows, idx), []
-    for group in ("errors", "refused", "useless"):
-        if group in rows.schema.names:
-            row, code, amount = _kinds_of(rows.column(group), group, kinds)
-            details.append((row, code, amount))
-            cells += _kind_cells(row, code, amount, group, kinds)
+    places = seconds if part is None else seconds | part.astype(np.int64) << _SECONDS
+    known = np.flatnonzero(idx >= 0)
+    distinct, inverse = np.unique(places[known], return_inverse=True)
+    group = np.full(len(rows), -1, np.int32)
+    group[known] = inverse
+    cells, details = _plain_cells(rows), []
+    for name in ("errors", "refused", "useless"):
+        if name in rows.schema.names:
+            entry = _kinds_of(rows.column(name), name, kinds)
+            details.append(entry)
+            cells += _kind_cells(*entry, name, kinds)
     details += [_buckets_of(rows.column(name), channel) for name, channel in _CHANNEL_COLUMNS.items()
                 if name in rows.schema.names]  # fmt: skip
-    all_cells, all_details = _together(cells), _together(details)
-    slots = {int(second): Slot(int(second)) for second in np.unique(seconds[known])}
-    for second, slot in slots.items():
-        here = known & (seconds == second)
-        slot.cell_parts = [_at(all_cells, here, idx)]
-        slot.detail_parts = [_at(all_details, here, idx)]
-        _levels(slot, rows, here, idx)
-    return slots
+    slots = [Slot(second) for second in (distinct & (1 << _SECONDS) - 1).tolist()]
+    for slot, mine in zip(slots, _by_group(_together(cells), group, idx, len(slots)), strict=True):
+        slot.cell_parts = [mine]
+    for slot, mine in zip(slots, _by_group(_together(details), group, idx, len(slots)), strict=True):
+        slot.detail_parts = [mine]
+    _levels(slots, rows, group, idx)
+    return list(zip((distinct >> _SECONDS).tolist(), slots, strict=True))
 
 
 Entry = tuple[Ints, NDArray[np.int16], NDArray[np.float64]]  # row, code, amount
@@ -230,13 +240,24 @@ def _together(entries: list[Entry]) -> Entry:
     return np.concatenate(row), np.concatenate(code), np.concatenate(amount)
 
 
-def _at(entry: Entry, here: NDArray[np.bool_], idx: Ints) -> Triples:
+def _by_group(entry: Entry, group: Ints, idx: Ints, groups: int) -> list[Triples]:
+    """The entries of each group, in their order."""
     row, code, amount = entry
-    mask = here[row]
-    return triples(idx[row[mask]], code[mask], amount[mask])
+    order, ends = _sorted(group[row], groups)
+    whole = triples(idx[row[order]], code[order], amount[order])
+    return [Triples(whole.idx[a:b], whole.code[a:b], whole.amount[a:b]) for a, b in pairwise(ends)]
 
 
-def _plain_cells(rows: pa.RecordBatch, idx: Ints) -> list[Entry]:
+def _sorted(group: Ints, groups: int) -> tuple[NDArray[np.int64], list[int]]:
+    """Places sorted by group, those of group -1 left out, and where each group starts and ends among them."""
+    sizes = np.bincount(group + 1, minlength=groups + 1)
+    if groups == 1 and not sizes[0]:
+        return np.arange(len(group)), [0, len(group)]
+    order = np.argsort(group, kind="stable")[sizes[0] :]
+    return order, [0, *np.cumsum(sizes[1:]).tolist()]
+
+
+def _plain_cells(rows: pa.RecordBatch) -> list[Entry]:
     found: list[Entry] = []
     for name, cell in _PLAIN.items():
         if name not in rows.schema.names:
@@ -319,14 +340,28 @@ def _buckets_of(column: pa.Array, channel: int) -> Entry:
     return rows, codes.astype(np.int16), np.concatenate([amount, zeros])
 
 
-def _levels(slot: Slot, rows: pa.RecordBatch, here: NDArray[np.bool_], idx: Ints) -> None:
+def _levels(slots: list[Slot], rows: pa.RecordBatch, group: Ints, idx: Ints) -> None:
+    """Put the oldest calls and the exemplars into their slots."""
     if "oldest_s" in rows.schema.names:
         column = rows.column("oldest_s")
-        said = here & column.is_valid().to_numpy(zero_copy_only=False)
-        if said.any():
-            age = column.fill_null(0).to_numpy(zero_copy_only=False)[said].astype(np.float32)
-            slot.oldest_parts = [(idx[said], age)]
+        said = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+        order, ends = _sorted(group[said], len(slots))
+        mine = said[order]
+        series, age = idx[mine], column.to_numpy(zero_copy_only=False)[mine].astype(np.float32)
+        for slot, (a, b) in zip(slots, pairwise(ends), strict=True):
+            if b > a:
+                slot.oldest_parts = [(series[a:b], age[a:b])]
     if "exemplars" in rows.schema.names:
-        shown = here & (rows.column("exemplars").value_lengths().fill_null(0).to_numpy(zero_copy_only=False) > 0)
-        if shown.any():
-            slot.exemplars = [(idx[shown], rows.column("exemplars").filter(pa.array(shown)))]
+        column = rows.column("exemplars")
+        shown = np.flatnonzero(_list_lengths(column))
+        order, ends = _sorted(group[shown], len(slots))
+        mine = shown[order]
+        series, examples = idx[mine], column.take(pa.array(mine))
+        for slot, (a, b) in zip(slots, pairwise(ends), strict=True):
+            if b > a:
+                slot.exemplars = [(series[a:b], examples.slice(a, b - a))]
+
+
+def _list_lengths(column: pa.Array) -> NDArray[np.int64]:
+    """Elements of each list; 0 where it is null."""
+    return np.asarray(np.nan_to_num(column.value_lengths().to_numpy(zero_copy_only=False), nan=0).astype(np.int64))

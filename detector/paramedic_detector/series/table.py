@@ -103,6 +103,7 @@ class SeriesTable:
         self._history = History(history_s, capacity)
         self._watermarks: dict[str, int] = {}
         self._applied: dict[str, Resume] = {}  # by collector
+        self._ahead: dict[tuple[str, int], list[Slot]] = {}  # by collector and sequence: decoded, not yet read
         self._matches: dict[SeriesKey, tuple[int, NDArray[np.int32]]] = {}
 
     # What comes in
@@ -133,14 +134,46 @@ class SeriesTable:
         A batch that was read before gives nothing.
         """
         before = self._applied.get(batch.collector, Resume())
+        ahead = self._ahead.pop((batch.collector, batch.sequence), None)
         if before.has(batch):
             return []
         self._applied[batch.collector] = before.after(batch)
-        found: list[Slot] = []
-        for family, rows in batch.tables.items():
-            if family in KEYS and len(rows):
-                found += decode(rows, self._number(family, rows), self._kinds).values()
+        found = self._decoded([batch])[0] if ahead is None else ahead
         return sorted(found, key=lambda slot: slot.ts)
+
+    def read_ahead(self, batches: Sequence[WindowBatch]) -> int:
+        """Decode batches of the future together, for a fraction of what one at a time costs; `read` finds them.
+
+        Returns:
+            How many: those before the first one with a new series, which is not to be known before its time.
+        """
+        known = len(batches)
+        for family in KEYS:
+            parts = [(place, rows) for place, one in enumerate(batches) if (rows := one.tables.get(family))]
+            if parts and (new := self._first_new(family, parts)) is not None:
+                known = min(known, new)
+        for batch, slots in zip(batches[:known], self._decoded(batches[:known]), strict=True):
+            self._ahead[batch.collector, batch.sequence] = slots
+        return known
+
+    def _decoded(self, batches: Sequence[WindowBatch]) -> list[list[Slot]]:
+        """The slots of each batch."""
+        found: list[list[Slot]] = [[] for _ in batches]
+        for family in KEYS:
+            parts = [(place, rows) for place, one in enumerate(batches) if (rows := one.tables.get(family))]
+            if parts:
+                rows, of = _put_together(parts)
+                for place, slot in decode(rows, self._number(family, rows), self._kinds, of):
+                    found[place].append(slot)
+        return found
+
+    def _first_new(self, family: str, parts: list[tuple[int, pa.RecordBatch]]) -> int | None:
+        """The first of some batches that has a series that is not known."""
+        rows, of = _put_together([(place, rows.select([*KEYS[family]])) for place, rows in parts])
+        names = _names(family, rows)
+        new = np.array([name not in self._numbers for name in names.dictionary.to_pylist()], bool)
+        found = of[new[names.indices.to_numpy(zero_copy_only=False)]]
+        return int(found.min()) if len(found) else None
 
     def take(self, slot: Slot) -> None:
         """Merge one slot of `read`."""
@@ -158,8 +191,7 @@ class SeriesTable:
 
     def _number(self, family: str, rows: pa.RecordBatch) -> NDArray[np.int32]:
         """The number of the series of each row; new series get the next one."""
-        columns = [rows.column(name).cast(pa.string()).fill_null("") for name in KEYS[family]]
-        names = pc.binary_join_element_wise(pa.scalar(family), *columns, _SEPARATOR).dictionary_encode()
+        names = _names(family, rows)
         numbers = [self._number_of(name) for name in names.dictionary.to_pylist()]
         return np.asarray(np.array(numbers, np.int32)[names.indices.to_numpy(zero_copy_only=False)])
 
@@ -370,6 +402,20 @@ class SeriesTable:
             table._history.merge(slot, slot.ts)
         table._history.prune(table.watermark or 0)
         return table
+
+
+def _put_together(parts: list[tuple[int, pa.RecordBatch]]) -> tuple[pa.RecordBatch, NDArray[np.int32]]:
+    """The rows of several batches in one, and which batch each row is of."""
+    of = np.repeat(np.array([place for place, _ in parts], np.int32), [len(rows) for _, rows in parts])
+    if len(parts) == 1:
+        return parts[0][1], of
+    return pa.Table.from_batches([rows for _, rows in parts]).combine_chunks().to_batches()[0], of
+
+
+def _names(family: str, rows: pa.RecordBatch) -> pa.DictionaryArray:
+    """The name of the series of each row."""
+    columns = [rows.column(name).cast(pa.string()).fill_null("") for name in KEYS[family]]
+    return pc.binary_join_element_wise(pa.scalar(family), *columns, _SEPARATOR).dictionary_encode()
 
 
 def _stands_for(pattern: SeriesKey, key: SeriesKey) -> bool:

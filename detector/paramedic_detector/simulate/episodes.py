@@ -125,7 +125,6 @@ def episodes(plan: Plan, seed: int, take: Callable[[Episode], T], *, diagnoser: 
     found: list[T] = []
     witness = Witness(plan, lambda episode: found.append(take(episode)), diagnoser or Diagnoser.load())
     with VirtualDesk(plan.start, diagnoser=witness, rules=False, **desk) as virtual:
-        for batch in World(plan, seed).batches():
-            virtual.advance(batch)
+        for _ in virtual.live(World(plan, seed).batches()):
             yield from found
             found.clear()

@@ -44,8 +44,7 @@ def run(plan: Plan, seed: int, *, progress: Callable[[float], None] | None = Non
     """
     began = time.perf_counter()
     with VirtualDesk(plan.start, **{"history_s": HISTORY_S, **desk}) as virtual:
-        for batch in World(plan, seed).batches():
-            virtual.advance(batch)
+        for batch in virtual.live(World(plan, seed).batches()):
             if progress and batch.sequence % 60 == 0:
                 progress((batch.watermark - plan.start) / plan.duration_s)
         incidents = sorted(virtual.incidents.values(), key=lambda one: one.opened_at)

@@ -46,7 +46,8 @@ class Grid:
     """Values of every gauge series: (series, steps), NaN where nobody said."""
 
     quiet: Floats
-    window: Floats
+    window: Floats  # no steps where quiet time is looked at alone
+    width: int  # steps of one piece of quiet time
 
 
 class Gauges:
@@ -64,7 +65,8 @@ class Gauges:
         quiet, window = _ranges(grid, metric)
         noise = _noise(quiet, metric)
         told = np.array([_weight(role, view) for role in view.index.roles])[metric]
-        values = np.maximum((quiet if view.is_quiet else window) / noise[:, None], LITTLE) ** told[:, None]
+        seen = quiet if view.is_quiet else window
+        values = np.maximum(seen / noise[:, None], LITTLE) ** told[:, None]
         values[told == 0] = 0
         scores = best_of(len(view.index.names), owner, values.T)
 
@@ -120,21 +122,26 @@ def _grid(view: View, numbers: Numbers) -> Grid | None:
     rows[numbers] = np.arange(len(numbers))
     now = Points.of([(slot.ts + slot.span_s / 2, slot.cells) for slot in view.slots], rows)
     usual = Points.of([(middle, cells) for middle, _, cells in view.quiet.slots], rows)
-    if not len(usual.row) or not len(now.row):
+    if not len(usual.row) or not (view.is_quiet or len(now.row)):
         return None
-    step_s = _step_s(now, usual)
-    quiet = usual.on_grid(step_s, len(numbers))
-    return _rates_of_counters(Grid(quiet[:, -MOST_STEPS:], now.on_grid(step_s, len(numbers))))
+    length_s = float(np.median(view.seconds)) if view.is_quiet else float(np.ptp(now.moment)) + 1
+    step_s = _step_s(length_s, usual)
+    quiet, window = (part.on_grid(step_s, len(numbers)) for part in (usual, now))
+    width = max(1, round(length_s / step_s)) if view.is_quiet else max(1, window.shape[1])
+    return _rates_of_counters(Grid(quiet[:, -MOST_STEPS:], window, width))
 
 
-def _step_s(window: Points, quiet: Points) -> float:
-    """Long enough that most series have a point in each step."""
+def _step_s(length_s: float, quiet: Points) -> float:
+    """Long enough that most series have a point in each step.
+
+    Args:
+        length_s: Of a window.
+    """
     moments = np.unique(quiet.moment)
     per_series = float((quiet.count > 0).sum()) / max(1, len(np.unique(quiet.row)))
     gaps = np.diff(moments)
     covered_s = float(np.minimum(gaps, 2 * np.median(gaps)).sum()) if len(gaps) > 1 else 1.0
     apart_s = max(1.0, covered_s / max(per_series, 1.0))
-    length_s = float(np.ptp(window.moment)) + 1
     return float(max(round(apart_s), min(LONGEST_STEP_S, length_s // STEPS), 1.0))
 
 
@@ -147,7 +154,7 @@ def _rates_of_counters(grid: Grid) -> Grid:
             (rise > 0).sum(axis=1) >= COUNTER_RISES[1] * known
         )
     counter &= known >= LEAST_POINTS
-    if not counter.any() or grid.window.shape[1] < 1:
+    if not counter.any():
         return grid
     quiet, window = grid.quiet.copy(), grid.window.copy()
     quiet[counter, 1:] = rise[counter]
@@ -156,7 +163,7 @@ def _rates_of_counters(grid: Grid) -> Grid:
     window[counter] = np.maximum(np.diff(joined, axis=1), 0)
     if window.shape[1] > 1:
         window[counter, 0] = np.nan  # it lies across the gap between the two
-    return Grid(quiet, window)
+    return Grid(quiet, window, grid.width)
 
 
 def _ranges(grid: Grid, metric: Numbers) -> tuple[Floats, Floats]:
@@ -164,7 +171,7 @@ def _ranges(grid: Grid, metric: Numbers) -> tuple[Floats, Floats]:
 
     A piece is held against the others alone: its own points would make it look usual.
     """
-    width = max(1, grid.window.shape[1])
+    width = grid.width
     pieces = grid.quiet.shape[1] // width
     quiet = grid.quiet[:, grid.quiet.shape[1] - pieces * width :]
     biggest = np.fmax(_largest(np.abs(grid.quiet)), _largest(np.abs(grid.window)))
@@ -174,6 +181,8 @@ def _ranges(grid: Grid, metric: Numbers) -> tuple[Floats, Floats]:
         mine = np.repeat(fold == part, width)
         usual = _usual(quiet[:, ~mine], biggest, metric)
         found[:, fold == part] = _lasting(usual.beyond(quiet[:, mine]).reshape(len(quiet), -1, width))
+    if not grid.window.shape[1]:
+        return found, np.zeros((len(quiet), 0))
     window = _usual(grid.quiet, biggest, metric).beyond(grid.window)
     return found, _lasting(window[:, None, :])
 
