@@ -1,7 +1,7 @@
 """The agent: a model with one tool, for wishes that change an order. The model talks, a rule decides.
 
     prompt + lookup_order --> model --tool call--> order backend --> model --> words + the shop's decision
-                                ^______________________|     at most STEPS times
+                                ^______________________|     at most STEPS questions
 
 Nobody is refunded because a model said so: the decision is `answers.decision`. When no model answers, the order is
 looked up all the same and the decision stands alone.
@@ -15,7 +15,7 @@ from typing import Any
 from paramedic_demo.answers import NOBODY, Order, decision, no_such_order
 from paramedic_demo.support_bot.calls import Answer, Calls, Prompt, ToolCall
 
-STEPS = 3
+STEPS = 8
 LIGHT = "borealis"
 LOOKUP_ORDER: Mapping[str, Any] = {
     "type": "function",
@@ -39,7 +39,7 @@ class Outcome:
     by: str
 
 
-async def run_agent(calls: Calls, prompt: Prompt, intent: str, number: str) -> Outcome:
+async def run_agent(calls: Calls, prompt: Prompt, intent: str, number: str, rounds: int = 1) -> Outcome:
     """Let the model look up what it wants, then answer with its words and the shop's decision.
 
     Args:
@@ -47,15 +47,19 @@ async def run_agent(calls: Calls, prompt: Prompt, intent: str, number: str) -> O
         prompt: The conversation; its tools are set here.
         intent: "refund_request" or "cancel_order".
         number: Of the order that the conversation is about.
+        rounds: The model asks for its tool so often until it is given what the tool said; more than once in drills.
     """
     asked = Prompt(prompt.messages, tools=(LOOKUP_ORDER,), template="", light=prompt.light)
     seen: dict[str, Order | None] = {}
     answer = await calls.answer(asked)
-    for _ in range(STEPS - 1):
+    for step in range(1, STEPS):
         if not answer.tools:
             break
         results = [await use_tool(calls, tool, seen) for tool in answer.tools]
-        asked = asked.then(wish_of(answer), *results, light=answer.by == LIGHT)
+        if step < rounds:
+            seen.clear()  # what the tool said is lost on the way, and the model will ask again
+        else:
+            asked = asked.then(wish_of(answer), *results, light=answer.by == LIGHT)
         answer = await calls.answer(asked)
     order = seen[number] if number in seen else await calls.order(number)
     if order is None:
@@ -71,8 +75,9 @@ async def use_tool(calls: Calls, tool: ToolCall, seen: dict[str, Order | None]) 
     if tool.name != "lookup_order" or not number:
         content = json.dumps({"error": f"there is no tool {tool.name!r} that takes {tool.arguments!r}"})
     else:
-        if number not in seen:
-            seen[number] = await calls.order(number)
+        with calls.tool(tool.name):
+            if number not in seen:
+                seen[number] = await calls.order(number)
         content = json.dumps(seen[number] or {"error": f"there is no order {number}"})
     return {"role": "tool", "tool_call_id": tool.id, "content": content}
 

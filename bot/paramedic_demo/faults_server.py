@@ -10,8 +10,8 @@ A call that was struck stays struck: who hangs goes on hanging after the fault h
 import asyncio
 import json
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.requests import Request
@@ -20,15 +20,23 @@ from starlette.routing import Route
 
 from paramedic_demo.faults import FaultError, FaultSpec, Kinds, parse
 
+T = TypeVar("T")
+UNTRACED = frozenset({"/healthz", "/_fault", "/_stats", "/_route"})  # paths that no user calls
 KEEP_ALIVE_S = 75  # longer than any client keeps an idle connection, so that a reused one is never just being closed
 
 
 class FaultSwitch:
-    """The fault that a simulator has now, and which of its calls meet it."""
+    """The fault that a simulator has now, and which of its calls meet it.
 
-    def __init__(self, kinds: Kinds, rng: random.Random) -> None:
+    Args:
+        kinds: What it can do.
+        rng: Draws who is struck.
+        changed: Called with each new fault, and with that of kind "none" when it heals.
+    """
+
+    def __init__(self, kinds: Kinds, rng: random.Random, changed: Callable[[FaultSpec], None] = lambda _: None) -> None:
         self.kinds, self.now = kinds, FaultSpec("none", 0.0)
-        self._rng = rng
+        self._rng, self._changed = rng, changed
 
     def strikes(self) -> FaultSpec | None:
         """The fault that the call which just came in meets; None when it is spared."""
@@ -42,10 +50,12 @@ class FaultSwitch:
             FaultError: This simulator cannot do that.
         """
         self.now = parse(raw, self.kinds)
+        self._changed(self.now)
         return self.now
 
     def heal(self) -> None:
         self.now = FaultSpec("none", 0.0)
+        self._changed(self.now)
 
     def pick_status(self, fault: FaultSpec) -> int:
         status = fault.parameters.get("status")
@@ -94,6 +104,18 @@ async def stays(request: Request, seconds: float) -> bool:
     except TimeoutError:
         return True
     return False
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` gives; None as soon as the client leaves, and the work is then given up."""
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(until_gone(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
 
 
 class Silence(Response):

@@ -78,6 +78,15 @@ class Keeper:
             self._held = False
             self._turn.notify_all()
 
+    def pause(self) -> None:
+        """Let the process stand still until `resume`; what it has begun waits."""
+        with self._turn:
+            self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        with self._turn:
+            self._signal(signal.SIGCONT)
+
     def ask_to_stop(self) -> None:
         """SIGTERM, and no restart; returns at once."""
         with self._turn:

@@ -1,12 +1,13 @@
 """The order backend of the demo shop: ``GET /orders/{id}`` over SQLite, traced like any service of a bot team.
 
-    GET /orders/10234 --> fault? --> SELECT --> 200 and the order, or 404 with a sentence
+    GET /orders/10234 --> fault? --> a connection of the pool --> SELECT --> 200 and the order, or 404 with a sentence
 
 An id may be written as people write it: 10234, #10234, ORD-10234.
 ``python -m paramedic_demo.orders --port 9201 --zone eu-1``.
 """
 
 import argparse
+import asyncio
 import random
 import re
 import sqlite3
@@ -18,33 +19,73 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from paramedic_demo.faults import ORDERS_KINDS
-from paramedic_demo.faults_server import FaultSwitch, Silence, control_routes, serve, stays
+from paramedic_demo.bugs import FINE, Bug, add_flags, bug_of
+from paramedic_demo.faults import ORDERS_KINDS, SLOW_S, FaultSpec
+from paramedic_demo.faults_server import UNTRACED, FaultSwitch, Silence, control_routes, serve, unless_gone
+from paramedic_demo.leaking import Leak
 from paramedic_demo.orders_data import find_order, open_book
+from paramedic_demo.pool import Pool
 
 LOOKUP_S = 0.006  # median of a lognormal: a look-up in a database that others use too
+AT_WORK = ("leak", "saturate", "slow", "cache_flush")  # kinds of fault in which look-ups are made as ever
 
 
 class Orders:
-    """Looks orders up, as well as its fault lets it."""
+    """Looks orders up, as well as its fault and its version let it.
 
-    def __init__(self, book: sqlite3.Connection, rng: random.Random) -> None:
-        self.switch, self._book, self._rng = FaultSwitch(ORDERS_KINDS, rng), book, rng
+    Args:
+        book: The orders.
+        rng: Of delays and faults.
+        bug: Of this version.
+    """
+
+    def __init__(self, book: sqlite3.Connection, rng: random.Random, bug: Bug = FINE) -> None:
+        self.pool, self._leak = Pool(), Leak()
+        self.switch, self._book, self._rng, self._bug = FaultSwitch(ORDERS_KINDS, rng, self._changed), book, rng, bug
         self.calls = self.failed = 0
 
     async def show(self, request: Request) -> Response:
         self.calls += 1
-        fault, wait_s = self.switch.strikes(), self._rng.lognormvariate(0.0, 0.4) * LOOKUP_S
-        if fault is not None and fault.kind == "slow":
-            wait_s += fault.parameters["delay_s"] or 0.0
-        elif fault is not None:
+        fault = self.switch.strikes()
+        if (broken := self._broken(request, fault)) is not None:
             self.failed += 1
-            if fault.kind == "hang":
-                return Silence(request)
-            return JSONResponse({"detail": "the order book cannot be read now"}, self.switch.pick_status(fault))
-        if not await stays(request, wait_s):
+            return broken
+        self._leak.press()
+        query = self._query(str(request.path_params["id"]), self._lookup_s(fault))
+        return await unless_gone(request, query) or Silence(request)
+
+    async def _query(self, order_id: str, lookup_s: float) -> Response:
+        async with self.pool.connection() as held_s:
+            await asyncio.sleep(lookup_s + held_s)
+        return self._found(order_id)
+
+    def _lookup_s(self, fault: FaultSpec | None) -> float:
+        usual_s = self._rng.lognormvariate(0.0, 0.4) * LOOKUP_S
+        late_s = self._bug.late_s(usual_s, self._rng)
+        if fault is not None and fault.kind == "slow":
+            late_s += slow_s(fault, usual_s)
+        elif fault is not None and fault.kind == "cache_flush":
+            late_s += (fault.number("factor") - 1.0) * usual_s
+        return usual_s + late_s
+
+    def _changed(self, fault: FaultSpec) -> None:
+        self._leak.follow(fault)
+        self.pool.follow(fault)
+
+    def _broken(self, request: Request, fault: FaultSpec | None) -> Response | None:
+        """What a caller gets instead of an answer; None when it gets one."""
+        if fault is None or fault.kind in AT_WORK:
+            return failed(500) if self._bug.fails(self._rng) else None
+        kind = fault.kind
+        if kind == "retries":
+            return failed(self._rng.choice((500, 503))) if self._rng.random() < fault.number("failing") else None
+        if kind == "outage":
+            kind = self._rng.choice(("errors", "hang"))
+        if kind == "hang":
             return Silence(request)
-        return self._found(request.path_params["id"])
+        if kind == "auth":
+            return JSONResponse({"detail": "the order book does not know you"}, int(fault.number("status")))
+        return failed(self.switch.pick_status(fault))
 
     def _found(self, order_id: str) -> Response:
         number = re.search(r"\d+$", order_id)
@@ -54,8 +95,22 @@ class Orders:
         return JSONResponse(order)
 
 
-def orders_app(book: sqlite3.Connection, seed: int) -> Starlette:
-    orders = Orders(book, random.Random(seed))
+def failed(status: int) -> Response:
+    return JSONResponse({"detail": "the order book cannot be read now"}, status)
+
+
+def slow_s(fault: FaultSpec, usual_s: float) -> float:
+    """How much longer than usual a fault of kind "slow" makes a request."""
+    if fault.parameters.get("factor") is None and fault.parameters.get("delay_s") is None:
+        return SLOW_S
+    return fault.number("delay_s") or (max(1.0, fault.number("factor")) - 1.0) * usual_s
+
+
+def orders_app(book: sqlite3.Connection, seed: int, bug: Bug = FINE) -> Starlette:
+    return app_of(Orders(book, random.Random(seed), bug))
+
+
+def app_of(orders: Orders) -> Starlette:
     return Starlette(
         routes=[
             Route("/orders/{id}", orders.show),
@@ -64,13 +119,15 @@ def orders_app(book: sqlite3.Connection, seed: int) -> Starlette:
     )
 
 
-def traced(app: Starlette, zone: str) -> Any:
+def traced(orders: Orders, version: str, zone: str) -> Any:
     """The app as an instrumented team runs it; `paramedic` is imported here because a bare arm has none."""
     import paramedic
     from paramedic.asgi import Traced
+    from paramedic_demo import gauges
 
-    paramedic.init(service="orders", version="1.0", zone=zone)
-    return Traced(app)
+    paramedic.init(service="orders", version=version, zone=zone)
+    gauges.tell(orders.pool)
+    return Traced(app_of(orders), exclude=UNTRACED)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,9 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--arm", choices=("bare", "sdk", "platform"), default="platform")
     parser.add_argument("--db", default=":memory:", help="SQLite file; by default the book lives in memory")
     parser.add_argument("--seed", type=int, default=1)
+    add_flags(parser)
     options = parser.parse_args(arguments)
-    app = orders_app(open_book(options.db, options.seed), options.seed)
-    serve(app if options.arm == "bare" else traced(app, options.zone), options.port)
+    orders = Orders(open_book(options.db, options.seed), random.Random(options.seed), bug_of(options))
+    serve(app_of(orders) if options.arm == "bare" else traced(orders, options.version, options.zone), options.port)
 
 
 if __name__ == "__main__":

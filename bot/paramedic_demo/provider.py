@@ -14,8 +14,8 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeGuard
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,6 +29,7 @@ from paramedic_demo.provider_answers import answer, text_of, tool_call
 from paramedic_demo.provider_models import MODELS, Model, cost_usd, tokens_of
 
 BROKEN_ANSWERS = ("cut", "garbage", "empty")  # kinds of fault in which tokens flow, to no use
+FLOWING = ("slow", "verbose", *BROKEN_ANSWERS)  # in which tokens flow at all
 NOT_JSON = "<html><head><title>502 Bad Gateway</title></head><body>upstream sent no valid answer</body></html>"
 BROKEN_EVENT = b'data: {"id":"chatcmpl-0","object":"chat.completion.chunk","choices":[{"index":0,"del\n\n'
 
@@ -82,10 +83,11 @@ class Asked:
     max_tokens: int | None
     stream: bool
     with_usage: bool  # a last chunk of the stream tells the usage
+    swollen: float = 1.0  # the prompt is billed as so many times its length
 
     @property
     def input_tokens(self) -> int:
-        return sum(tokens_of(text_of(message)) + 4 for message in self.messages)
+        return round(self.swollen * sum(tokens_of(text_of(message)) + 4 for message in self.messages))
 
 
 class BadRequest(ValueError):
@@ -134,6 +136,8 @@ class Provider:
             self.stats.failed += 1
             return refused
         _, asked = read_chat(body)
+        if fault is not None and fault.kind == "verbose":
+            asked = replace(asked, swollen=fault.number("factor"))
         said = self._say(asked, fault)
         if asked.stream:
             return StreamingResponse(self._stream(asked, said, fault), media_type="text/event-stream")
@@ -142,19 +146,19 @@ class Provider:
     async def _struck_at_once(self, request: Request, fault: FaultSpec | None) -> Response | None:
         """The answer of a fault that lets no token through; None when tokens will flow."""
         kind = fault.kind if fault else ""
-        if fault is None or kind in ("slow", *BROKEN_ANSWERS):
+        if fault is None or kind in FLOWING:
             return None
         if kind == "outage":
             kind = self._rng.choice(("errors", "hang"))
         if kind == "hang":
             return Silence(request)
         if kind == "auth":
-            return wire.wrong_key()
+            return wire.wrong_key(int(fault.number("status")))
         if kind == "rate_limit":
-            limit_per_s = fault.parameters["limit_per_s"] or 0.0
+            limit_per_s = fault.number("limit_per_s")
             if self._meter.passes(limit_per_s):
                 return None
-            return wire.too_many(self.model.name, limit_per_s, fault.parameters["retry_after_s"] or 0.0)
+            return wire.too_many(self.model.name, limit_per_s, fault.number("retry_after_s"))
         await stays(request, self._rng.uniform(0.02, 0.2))  # a provider that fails seldom does so at once
         return wire.server_error(self.switch.pick_status(fault))
 
@@ -165,15 +169,25 @@ class Provider:
         if kind == "empty":
             return wire.Said("")
         call = tool_call(asked.messages, asked.tools)
-        said = wire.Said("" if call else answer(asked.messages, weak=self.model.weak), call).at_most(asked.max_tokens)
+        text = "" if call else answer(asked.messages, weak=self.model.weak)
+        said = wire.Said(" ".join([text] * self._times(fault)), call).at_most(asked.max_tokens)
         return said.first_half() if kind == "cut" else said
+
+    def _times(self, fault: FaultSpec | None) -> int:
+        """How often an answer says the same: once, unless it is verbose."""
+        if fault is None or fault.kind != "verbose":
+            return 1
+        times = 1 + (fault.number("factor") - 1) * fault.number("answer")
+        return int(times) + (self._rng.random() < times % 1)
 
     def _pace(self, fault: FaultSpec | None) -> tuple[float, float]:
         """Seconds to the first token and seconds a token, for one answer."""
-        slower = (fault.parameters["factor"] or 1.0) if fault and fault.kind == "slow" else 1.0
+        late_s, slower = (fault.number("delay_s"), fault.number("factor")) if is_slow(fault) else (0.0, 1.0)
+        if late_s:
+            slower = 1.0
         first = self._rng.lognormvariate(0.0, self.model.first_token_spread) * self.model.first_token_s
         jitter, slower = self._rng.uniform(0.85, 1.15), slower / self._speed
-        return min(first, 4 * self.model.first_token_s) * slower, jitter * slower / self.model.tokens_per_s
+        return late_s + min(first, 4 * self.model.first_token_s) * slower, jitter * slower / self.model.tokens_per_s
 
     async def _whole(self, request: Request, asked: Asked, said: wire.Said, fault: FaultSpec | None) -> Response:
         first_s, token_s = self._pace(fault)
@@ -214,6 +228,10 @@ class Provider:
 
     def _answer_id(self) -> str:
         return f"chatcmpl-{self._rng.getrandbits(96):024x}"
+
+
+def is_slow(fault: FaultSpec | None) -> TypeGuard[FaultSpec]:
+    return fault is not None and fault.kind == "slow"
 
 
 def refusal(request: Request, body: bytes, model: str) -> Response | None:

@@ -114,8 +114,10 @@ def no_key() -> JSONResponse:
     return error(401, text, "invalid_request_error", None)
 
 
-def wrong_key() -> JSONResponse:
-    return error(401, "Incorrect API key provided: demo-***.", "invalid_request_error", "invalid_api_key")
+def wrong_key(status: int) -> JSONResponse:
+    if status == 403:
+        return error(403, "Your key may not use this model.", "insufficient_permissions", None)
+    return error(status, "Incorrect API key provided: demo-***.", "invalid_request_error", "invalid_api_key")
 
 
 def bad_request(message: str) -> JSONResponse:

@@ -11,7 +11,7 @@ from paramedic_demo.faults import did_you_mean
 from paramedic_demo.scenario_reading import ScenarioError, read
 from paramedic_demo.scenario_values import Fault, Scenario, Traffic
 
-__all__ = ["FOLDER", "Fault", "Scenario", "ScenarioError", "Traffic", "load", "names"]
+__all__ = ["FOLDER", "Fault", "Scenario", "ScenarioError", "Traffic", "load", "load_all", "names", "suites"]
 
 FOLDER = Path(__file__).parent / "scenarios"
 
@@ -21,13 +21,36 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def suites() -> list[str]:
+    """The folders of scenarios that come with the demo."""
+    return sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+
+
 def load(path_or_name: str | Path) -> Scenario:
     """A scenario, by its file or, for one that comes with the demo, by its name.
 
     Raises:
         ScenarioError: There is no such file, or something in it is wrong; all mistakes at once, each in one sentence.
     """
-    path = file_of(path_or_name)
+    return load_file(file_of(path_or_name))
+
+
+def load_all(path_or_name: str | Path) -> list[Scenario]:
+    """The scenario of that name or file; all of a folder, in the order of their names, when it is one.
+
+    Raises:
+        ScenarioError: There is none, or something in one is wrong.
+    """
+    folder = next((path for path in (Path(path_or_name), FOLDER / path_or_name) if path.is_dir()), None)
+    if folder is None:
+        return [load(path_or_name)]
+    found = sorted(folder.glob("*.yaml"))
+    if not found:
+        raise ScenarioError([f"{folder}: there is no scenario in this folder; give one that has *.yaml in it"])
+    return [load_file(path) for path in found]
+
+
+def load_file(path: Path) -> Scenario:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -48,6 +71,6 @@ def file_of(path_or_name: str | Path) -> Path:
         return path
     if (ours := FOLDER / f"{path_or_name}.yaml").is_file():
         return ours
-    hint = did_you_mean(path_or_name, names())
-    known = ", ".join(names())
+    known = ", ".join([*names(), *suites()])
+    hint = did_you_mean(path_or_name, [*names(), *suites()])
     raise ScenarioError([f"there is no scenario {str(path_or_name)!r}{hint}; there are {known}, or give a file"])

@@ -10,18 +10,41 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from paramedic.contract.command import Target
-from paramedic_demo.faults import ORDERS_KINDS, PROVIDER_KINDS, Kinds, did_you_mean, mistakes_of, one_of
-from paramedic_demo.scenario_values import ZONES, Fault, Scenario, Traffic
+from paramedic_demo.faults import (
+    BATCH,
+    BOT_KINDS,
+    DEPLOY,
+    KILL,
+    LINK_KINDS,
+    ODD,
+    ORDERS_KINDS,
+    PAUSE,
+    PROVIDER_KINDS,
+    SURGE,
+    WHOLE,
+    Kinds,
+    did_you_mean,
+    mistakes_of,
+    one_of,
+)
+from paramedic_demo.scenario_values import USERS, ZONES, Fault, Scenario, Traffic
 
 T = TypeVar("T")
-KILL: Kinds = {"kill": {}}  # kill -9; the process starts again when the fault ends
 TARGETS: Mapping[str, Kinds] = {
-    "aurora": {**PROVIDER_KINDS, **KILL},
-    "borealis": {**PROVIDER_KINDS, **KILL},
-    "orders": {**ORDERS_KINDS, **KILL},
-    "support-bot": KILL,
-    "front-door": KILL,
+    "aurora": {**PROVIDER_KINDS, **KILL, **PAUSE},
+    "borealis": {**PROVIDER_KINDS, **KILL, **PAUSE},
+    "orders": {**ORDERS_KINDS, **LINK_KINDS, **DEPLOY, **BATCH, **KILL, **PAUSE},
+    "support-bot": {
+        **{kind: known for kind, known in BOT_KINDS.items() if kind not in ("nlu", "retries")},
+        **DEPLOY,
+        **KILL,
+        **PAUSE,
+    },
+    "nlu": {"nlu": BOT_KINDS["nlu"]},
+    "front-door": {**KILL, **PAUSE},
+    USERS: SURGE,
 }
+ENTRY = "front-door"  # where users come in
 IN_ZONES = ("support-bot",)
 CLASSES = (
     "provider_outage",
@@ -99,28 +122,34 @@ def read(raw: object, file: str, stem: str) -> Scenario:
         ScenarioError: With every mistake in the file.
     """
     mistakes: list[str] = []
-    top = Reader(raw, f"{file}: ", mistakes, ("name", "description", "duration", "traffic", "faults"))
+    top = Reader(raw, f"{file}: ", mistakes, ("name", "description", "duration", "traffic", "faults", "oddities"))
     duration_s = top.take("duration", seconds_above_0, 0.0, required=True)
     traffic = Reader(top.take("traffic", anything, NOTHING), f"{file}: traffic.", mistakes, ("rate",))
-    listed: list[object] = top.take("faults", a_list, [])
-    faults = [read_fault(one, f"{file}: faults[{index}].", mistakes) for index, one in enumerate(listed)]
-    mistakes += [f"{file}: {mistake}" for mistake in clashes(faults, duration_s)]
+    found = {"faults": list[Fault](), "oddities": list[Fault]()}
+    for key, happenings in found.items():
+        listed: list[object] = top.take(key, a_list, [])
+        for index, one in enumerate(listed):
+            happenings.append(read_fault(one, f"{file}: {key}[{index}].", mistakes, odd=key == "oddities"))
+    mistakes += [f"{file}: {mistake}" for mistake in clashes(found, duration_s)]
     scenario = Scenario(
         top.take("name", a_name, stem),
         duration_s,
         Traffic(traffic.take("rate", rate, Traffic().rate_per_s)),
-        tuple(sorted(faults, key=lambda fault: fault.at_s)),
+        tuple(sorted(found["faults"], key=lambda fault: fault.at_s)),
         " ".join(top.take("description", a_name, "").split()),
+        tuple(sorted(found["oddities"], key=lambda odd: odd.at_s)),
     )
     if mistakes:
         raise ScenarioError(mistakes)
     return scenario
 
 
-def read_fault(raw: object, path: str, mistakes: list[str]) -> Fault:
+def read_fault(raw: object, path: str, mistakes: list[str], *, odd: bool = False) -> Fault:
+    """One fault; or one oddity, which has no truth but that it must not be reported."""
     keys = ("name", "at", "until", "kind", "target", "zone", "severity", "class", "root_cause", "parameters")
-    reader = Reader(raw, path, mistakes, keys)
-    target = reader.take("target", choice(TARGETS), "", required=True)
+    reader = Reader(raw, path, mistakes, keys[:7] + keys[9:] if odd else keys)
+    surges = isinstance(raw, Mapping) and raw.get("kind") == "surge"
+    target = reader.take("target", choice(TARGETS), USERS if surges else "", required=not surges)
     zone = reader.take("zone", choice(ZONES), "")
     if zone and target and target not in IN_ZONES:
         reader.wrong("zone", f"must be left out, since {target!r} is not in one zone, got {zone!r}")
@@ -130,8 +159,10 @@ def read_fault(raw: object, path: str, mistakes: list[str]) -> Fault:
     if kind and target:
         for mistake in mistakes_of(kind, parameters, TARGETS[target]):
             mistakes.append(path + ("" if mistake.startswith("kind") else "parameters.") + mistake)
-    if kind == "kill" and severity < 1.0:
-        reader.wrong("severity", f"must be 1 for 'kill', since a process cannot be killed in part, got {severity!r}")
+    if kind in WHOLE and severity < 1.0:
+        reader.wrong("severity", f"must be 1 for {kind!r}, which cannot be done to some calls only, got {severity!r}")
+    if kind in ODD and not odd:
+        reader.wrong("kind", f"must not be {kind!r} under faults: it is none, and belongs under oddities")
     cause = Reader(reader.take("root_cause", anything, NOTHING), f"{path}root_cause.", mistakes, ("peer", "zone"))
     return Fault(
         name=reader.take("name", a_name, "", required=True),
@@ -142,15 +173,18 @@ def read_fault(raw: object, path: str, mistakes: list[str]) -> Fault:
         zone=zone,
         severity=severity,
         parameters=parameters,
-        fault_class=reader.take("class", choice(CLASSES), "unknown", required=True),
-        root_cause=Target(cause.take("peer", a_name, target), cause.take("zone", choice(ZONES), zone)),
+        fault_class="" if odd else reader.take("class", choice(CLASSES), "unknown", required=True),
+        root_cause=Target(
+            cause.take("peer", a_name, ENTRY if target == USERS else target), cause.take("zone", choice(ZONES), zone)
+        ),
     )
 
 
-def clashes(faults: Sequence[Fault], duration_s: float) -> Iterator[str]:
-    """What is wrong with faults that are right each by itself."""
-    for index, fault in enumerate(faults):
-        here = f"faults[{index}]"
+def clashes(found: Mapping[str, Sequence[Fault]], duration_s: float) -> Iterator[str]:
+    """What is wrong with faults and oddities that are right each by itself."""
+    placed = [(f"{key}[{index}]", one) for key, listed in found.items() for index, one in enumerate(listed)]
+    faults = [one for _, one in placed]
+    for index, (here, fault) in enumerate(placed):
         if fault.until_s and fault.until_s <= fault.at_s:
             yield f"{here}.until must be after at, which is {fault.at_s:g} s, got {fault.until_s:g}"
         elif duration_s and fault.until_s > duration_s:
@@ -159,14 +193,15 @@ def clashes(faults: Sequence[Fault], duration_s: float) -> Iterator[str]:
             if fault.name and fault.name == other.name:
                 yield f"{here}.name must be another one for each fault, got {fault.name!r} twice"
             if break_the_same(fault, other):
-                ends = f"the end of {other.name!r} at {other.until_s:g} s, since both break {fault.target!r}"
+                both = one_of(sorted(set(fault.struck) & set(other.struck)))
+                ends = f"the end of {other.name!r} at {other.until_s:g} s, since both break {both!r}"
                 yield f"{here}.at must not be before {ends}, got {fault.at_s:g}"
 
 
 def break_the_same(one: Fault, other: Fault) -> bool:
     """Whether two faults would break one process at one time."""
-    same_process = one.target == other.target and (one.zone == other.zone or not (one.zone and other.zone))
-    return bool(one.target) and same_process and one.at_s < other.until_s and other.at_s < one.until_s
+    same_process = set(one.struck) & set(other.struck) and (one.zone == other.zone or not (one.zone and other.zone))
+    return bool(one.target and same_process) and one.at_s < other.until_s and other.at_s < one.until_s
 
 
 def anything(value: object) -> object:

@@ -11,6 +11,11 @@ from paramedic.contract.command import Target
 from paramedic_demo.faults import Number
 
 ZONES = ("eu-1a", "eu-1b")  # of the support bot
+USERS = "users"  # whom a surge brings
+LINK = "link"  # the way to the orders
+# Who is struck when that is not who is named.
+BY_KIND = {"delay": (LINK,), "loss": (LINK,), "retries": ("orders", "support-bot"), "batch": ("batch",)}
+BY_TARGET = {"nlu": ("support-bot",)}  # the classifier is a part of each bot
 WARM_UP_S = 30.0  # before the first fault a shorter run keeps this much, since baselines need it
 SHORTEST_FAULT_S = 5.0  # below that nobody could have noticed, treated and proved anything
 
@@ -37,6 +42,11 @@ class Fault:
     severity: float = 1.0  # share of the calls that it hurts, 0 to 1
     parameters: Mapping[str, Number] = field(default_factory=dict)
 
+    @property
+    def struck(self) -> tuple[str, ...]:
+        """The processes that are broken: mostly the one that is named."""
+        return BY_KIND.get(self.kind) or BY_TARGET.get(self.target) or (self.target,)
+
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
@@ -47,11 +57,17 @@ class Scenario:
     traffic: Traffic
     faults: tuple[Fault, ...]  # in order of `at_s`
     description: str = ""
+    oddities: tuple[Fault, ...] = ()  # what is strange and no fault, in order of `at_s`
+
+    @property
+    def happenings(self) -> tuple[Fault, ...]:
+        """Faults and oddities, in order of `at_s`."""
+        return tuple(sorted((*self.faults, *self.oddities), key=lambda one: one.at_s))
 
     @property
     def warm_up_s(self) -> float:
-        """Until the first fault; the whole run when there is none."""
-        return self.faults[0].at_s if self.faults else self.duration_s
+        """Until the first fault or oddity; the whole run when there is none."""
+        return self.happenings[0].at_s if self.happenings else self.duration_s
 
     @property
     def shortest_s(self) -> float:
@@ -80,5 +96,8 @@ class Scenario:
         def moved(at_s: float) -> float:
             return before + (at_s - self.warm_up_s) * stretch
 
-        faults = tuple(replace(fault, at_s=moved(fault.at_s), until_s=moved(fault.until_s)) for fault in self.faults)
-        return replace(self, duration_s=duration_s, faults=faults)
+        def all_moved(happenings: tuple[Fault, ...]) -> tuple[Fault, ...]:
+            return tuple(replace(one, at_s=moved(one.at_s), until_s=moved(one.until_s)) for one in happenings)
+
+        faults, oddities = all_moved(self.faults), all_moved(self.oddities)
+        return replace(self, duration_s=duration_s, faults=faults, oddities=oddities)

@@ -26,12 +26,15 @@ from paramedic_cli.places import Places, choose
 from paramedic_cli.platform import Addresses, PlatformProcess
 from paramedic_cli.ports import free_port
 from paramedic_cli.processes import ChildProcess, warded
+from paramedic_cli.strangers import KINDS as STRANGERS
+from paramedic_cli.strangers import Strangers
 from paramedic_cli.witness import Witness
 from paramedic_demo.fleet import Fleet
 from paramedic_demo.scenario import Fault, Scenario
 
 TICK_S = 1.0
 USER_DEADLINE_S = 10.0  # the load generator's; its last answers may take this long
+PREPARE_S = 12.0  # before a fault: a new version is started then, for example
 READY_S = 120.0  # a busy machine loads scikit-learn slowly
 
 
@@ -76,6 +79,7 @@ class Experiment:
         self.platform: PlatformProcess | None = None
         self._plan, self._tell = plan, tell
         self._stack = ExitStack()
+        self._strangers: Strangers | None = None
         self._read_to = 0  # bytes of the load generator's file
 
     def __enter__(self) -> "Experiment":
@@ -91,6 +95,7 @@ class Experiment:
         if self._plan.arm is Arm.PLATFORM:
             env |= self._start_platform(env)
         fleet = self._start_fleet(env)
+        self._strangers = self._know_strangers(fleet, env)
         load = self._start_load(fleet, env)
         try:
             self._follow(fleet, load)
@@ -130,6 +135,17 @@ class Experiment:
         self.progress.addresses = {"chat": fleet.front_url, **self.progress.addresses}
         return fleet
 
+    def _know_strangers(self, fleet: Fleet, env: Mapping[str, str]) -> Strangers:
+        return Strangers(
+            fleet.front_url,
+            fleet.url("orders"),
+            rate_per_s=self._plan.scenario.traffic.rate_per_s,
+            seed=self._plan.seed,
+            env=env,
+            folder=self._plan.folder,
+            kept=self._stack.callback,
+        )
+
     def _start_load(self, fleet: Fleet, env: Mapping[str, str]) -> ChildProcess:
         scenario = self._plan.scenario
         flags = {
@@ -153,17 +169,27 @@ class Experiment:
         if load.wait(USER_DEADLINE_S + 5.0) is None:
             self._say("the load generator did not end by itself and was stopped")
 
+    def prepare(self, fleet: Fleet, fault: Fault) -> None:
+        if fault.kind not in STRANGERS:
+            fleet.prepare(fault)
+
     def inject(self, fleet: Fleet, fault: Fault) -> None:
         self.progress.injected[fault.name] = time.time()
         self._event(Kind.FAULT, f"injected: {fault.name} ({fault.kind} of {fault_target(fault)})")
-        fleet.inject(fault)
+        if fault.kind in STRANGERS and self._strangers:
+            self._strangers.come(fault)
+        else:
+            fleet.inject(fault)
 
     def heal(self, fleet: Fleet, fault: Fault) -> None:
         if self.progress.witness:
             self.progress.witness.remember()  # what was said while the fault was still there is what counts
         self.progress.healed[fault.name] = time.time()
         self._event(Kind.FAULT, f"healed: {fault.name}")
-        fleet.heal(fault)
+        if fault.kind in STRANGERS and self._strangers:
+            self._strangers.leave(fault)
+        else:
+            fleet.heal(fault)
 
     def _tick_until(self, due_at: float, load: ChildProcess) -> None:
         while (left_s := due_at - time.time()) > 0:
@@ -242,9 +268,10 @@ Step = tuple[float, Callable[[Experiment, Fleet, Fault], None], Fault]
 
 def steps(scenario: Scenario) -> list[Step]:
     """What is done when, in seconds since the first message; a heal comes before an injection of the same moment."""
-    heals: list[Step] = [(fault.until_s, Experiment.heal, fault) for fault in scenario.faults]
-    injections: list[Step] = [(fault.at_s, Experiment.inject, fault) for fault in scenario.faults]
-    return sorted(heals + injections, key=lambda step: step[0])
+    heals: list[Step] = [(one.until_s, Experiment.heal, one) for one in scenario.happenings]
+    early: list[Step] = [(max(0.0, one.at_s - PREPARE_S), Experiment.prepare, one) for one in scenario.happenings]
+    injections: list[Step] = [(one.at_s, Experiment.inject, one) for one in scenario.happenings]
+    return sorted(heals + early + injections, key=lambda step: step[0])
 
 
 def plain_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:

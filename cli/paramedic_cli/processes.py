@@ -50,6 +50,11 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             return None
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM; returns at once."""
+        if self.alive:
+            self._process.terminate()
+
     def stop(self, patience_s: float = STOP_S) -> int | None:
         """Ask it to stop, and kill it when it does not within `patience_s` seconds; its exit code."""
         if self.alive:

@@ -3,8 +3,9 @@
 import importlib.util
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -15,7 +16,7 @@ from paramedic_cli.evidence import Run
 from paramedic_cli.experiment import Experiment, Plan
 from paramedic_cli.live import display_for
 from paramedic_demo.fleet import FleetError
-from paramedic_demo.scenario import Scenario, load
+from paramedic_demo.scenario import Scenario, load, load_all
 from paramedic_demo.scenario_reading import ScenarioError
 
 
@@ -25,13 +26,25 @@ def scenario_named(name: str, duration_s: float | None) -> Scenario:
     Raises:
         UserError: There is none, something in it is wrong, or the duration is too short for it.
     """
+    return _read(lambda: [load(name)], duration_s)[0]
+
+
+def scenarios_named(names: Sequence[str], duration_s: float | None) -> list[Scenario]:
+    """As `scenario_named`, for several names; that of a folder means all that is in it.
+
+    Raises:
+        UserError: As above.
+    """
+    return [scenario for name in names for scenario in _read(partial(load_all, name), duration_s)]
+
+
+def _read(find: Callable[[], Sequence[Scenario]], duration_s: float | None) -> list[Scenario]:
     if importlib.util.find_spec("openai") is None:
         raise UserError(
             "the demo's bot needs paramedic[demo] (openai is missing); pip install 'paramedic[demo]'", code=2
         )
     try:
-        scenario = load(name)
-        return scenario if duration_s is None else scenario.scaled(duration_s)
+        return [one if duration_s is None else one.scaled(duration_s) for one in find()]
     except ScenarioError as error:
         raise UserError(*error.mistakes, code=2) from None
     except ValueError as error:

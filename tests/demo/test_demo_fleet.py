@@ -130,8 +130,8 @@ def test_a_fault_that_hits_nobody_names_who_is_there(fleet):
 
 
 def test_a_fault_that_a_simulator_refuses_says_why(fleet):
-    with pytest.raises(FleetError, match=r"did not take the fault .*kind must be errors, slow or hang"):
-        fleet.inject(a_fault("auth", "orders", "eu-1a"))
+    with pytest.raises(FleetError, match=r"did not take the fault .*kind must be errors, hang, outage, slow, auth"):
+        fleet.inject(a_fault("empty", "orders", "eu-1a"))
 
 
 def test_an_unknown_arm_is_refused(tmp_path):
@@ -198,29 +198,33 @@ def test_no_orphan_is_left_when_the_parent_is_killed(tmp_path):
         eventually(lambda: not exists(pid), "the orphan is gone")
 
 
-def test_the_demo_is_six_processes_that_know_each_other(tmp_path):
+def test_the_demo_is_seven_processes_that_know_each_other(tmp_path):
     members = {
         member.job.name: member for member in demo_members("platform", 3, {"PARAMEDIC_URL": "http://p"}, tmp_path)
     }
     assert set(members) == {
         "aurora",
         "borealis",
+        "link",
         "orders",
         "front-door",
         "support-bot in eu-1a",
         "support-bot in eu-1b",
     }
-    assert len({member.job.port for member in members.values()}) == 6
+    assert len({member.job.port for member in members.values()}) == 7
     env = members["front-door"].job.env
     assert env["PARAMEDIC_URL"] == "http://p"
     assert env["DEMO_AURORA_URL"] == members["aurora"].job.url
+    way = members["link"].job.arguments
+    assert env["DEMO_ORDERS_URL"] == f"http://127.0.0.1:{way[way.index('--data-port') + 1]}"
+    assert way[way.index("--to") + 1] == str(members["orders"].job.port)
     assert env["DEMO_BOTS"] == ",".join(
         f"{zone}={members[f'support-bot in {zone}'].job.url}" for zone in ("eu-1a", "eu-1b")
     )
 
 
 def test_the_whole_demo_answers_while_one_zone_is_dead(tmp_path):
-    """Six processes, the SDK's guards, no platform."""
+    """Seven processes, the SDK's guards, no platform."""
     with Fleet("sdk", seed=1, env={}, log_dir=tmp_path) as fleet, httpx.Client(timeout=20.0) as user:
 
         def ask(conversation: str) -> dict[str, str]:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from paramedic.contract.command import Target
 from paramedic_demo.fleet import demo_members
-from paramedic_demo.scenario import ScenarioError, Traffic, load, names
+from paramedic_demo.scenario import FOLDER, ScenarioError, Traffic, load, load_all, names, suites
 from paramedic_demo.scenario_reading import CLASSES, TARGETS, read
-from paramedic_demo.scenario_values import SHORTEST_FAULT_S, WARM_UP_S, ZONES
+from paramedic_demo.scenario_values import BY_TARGET, LINK, SHORTEST_FAULT_S, USERS, WARM_UP_S, ZONES
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "scenarios.md"
 FAULT = {"name": "down", "at": 40, "until": 60, "kind": "outage", "target": "aurora", "class": "provider_outage"}
@@ -48,7 +48,7 @@ def test_each_scenario_of_the_demo_can_be_read_and_bears_its_files_name():
 def test_a_fault_may_hit_each_process_of_the_fleet_and_no_other(tmp_path):
     """The reader and the fleet each have a list of processes; they must be the same."""
     members = demo_members("bare", 1, {}, tmp_path)
-    assert {member.target for member in members} == set(TARGETS)
+    assert {member.target for member in members} - {LINK} == set(TARGETS) - {USERS, *BY_TARGET}
     assert {member.zone for member in members if member.target == "support-bot"} == set(ZONES)
 
 
@@ -86,8 +86,14 @@ def test_faults_come_in_order_of_time():
     [
         ({"kind": "outtage"}, "kind must be errors, hang, outage, rate_limit"),
         ({"kind": "outtage"}, "got 'outtage' (did you mean 'outage'?)"),
-        ({"target": "aurore"}, "target must be aurora, borealis, orders, support-bot or front-door, got 'aurore'"),
-        ({"target": "orders", "kind": "auth"}, "kind must be errors, slow, hang or kill, got 'auth'"),
+        ({"target": "aurore"}, "target must be aurora, borealis, orders, support-bot, nlu, front-door or users, got"),
+        ({"target": "front-door", "kind": "auth"}, "kind must be kill or pause, got 'auth'"),
+        (
+            {"target": "users", "kind": "surge", "parameters": {"factor": 0.5}},
+            "parameters.factor must be a number from 1",
+        ),
+        ({"target": "orders", "kind": "leak", "severity": 0.5}, "severity must be 1 for 'leak', which cannot be done"),
+        ({"target": "orders", "kind": "cache_flush"}, "kind must not be 'cache_flush' under faults: it is none"),
         ({"until": 40}, "until must be after at, which is 40 s, got 40"),
         ({"until": 101}, "until must be within the run, which ends at 100 s, got 101"),
         ({"at": "soon"}, "at must be seconds, such as 90 or 1.5m, got 'soon'"),
@@ -142,13 +148,51 @@ def test_two_faults_cannot_break_one_process_at_once():
     read({"duration": 100, "faults": [FAULT, other | {"target": "borealis"}]}, "mine.yaml", "mine")
 
 
+def test_two_faults_that_strike_one_process_under_two_names_cannot_be_at_once():
+    nlu = FAULT | {"name": "nlu", "kind": "nlu", "target": "nlu"}
+    storm = FAULT | {"name": "storm", "kind": "retries", "target": "orders", "at": 50}
+    with pytest.raises(ScenarioError, match="since both break 'support-bot'"):
+        read({"duration": 100, "faults": [nlu, storm]}, "mine.yaml", "mine")
+    delay = storm | {"kind": "delay"}
+    read({"duration": 100, "faults": [nlu, delay, delay | {"kind": "kill", "name": "k"}]}, "mine.yaml", "mine")
+
+
+def test_an_oddity_is_no_fault_and_has_no_truth():
+    odd = {"name": "odd", "at": 30, "until": 35, "kind": "cache_flush", "target": "orders"}
+    scenario = read({"duration": 100, "faults": [FAULT], "oddities": [odd]}, "mine.yaml", "mine")
+    assert [one.name for one in scenario.faults] == ["down"]
+    assert [one.name for one in scenario.happenings] == ["odd", "down"]
+    assert [one.at_s for one in scenario.scaled(200).happenings] == [60, 80]
+    with pytest.raises(ScenarioError, match=r"oddities\[0\].class is not known"):
+        read({"duration": 100, "oddities": [odd | {"class": "unknown"}]}, "mine.yaml", "mine")
+
+
+def test_a_surge_needs_no_target_and_shows_where_users_come_in():
+    surge = {"name": "crowd", "at": 40, "until": 60, "kind": "surge", "class": "traffic_surge"}
+    (fault,) = read({"duration": 100, "faults": [surge]}, "mine.yaml", "mine").faults
+    assert (fault.target, fault.root_cause) == ("users", Target(peer="front-door"))
+
+
+def test_the_suite_of_every_class_has_every_class():
+    found = [fault.fault_class for scenario in load_all("every") for fault in scenario.faults]
+    assert set(found) == set(CLASSES) - {"unknown"}
+    assert suites() == ["every"]
+
+
+def test_a_name_may_be_that_of_a_folder(tmp_path):
+    assert [scenario.name for scenario in load_all(FOLDER / "every")] == ["calls", "models", "processes"]
+    assert [scenario.name for scenario in load_all("demo")] == ["demo"]
+    with pytest.raises(ScenarioError, match="there is no scenario in this folder"):
+        load_all(tmp_path)
+
+
 def test_two_faults_cannot_have_one_name():
     with pytest.raises(ScenarioError, match=r"faults\[1\].name must be another one for each fault, got 'down' twice"):
         read({"duration": 100, "faults": [FAULT, FAULT | {"at": 70, "until": 80}]}, "mine.yaml", "mine")
 
 
 def test_an_unknown_name_names_the_known_ones():
-    with pytest.raises(ScenarioError, match=r"no scenario 'dmeo' \(did you mean 'demo'\?\); there are demo, orders"):
+    with pytest.raises(ScenarioError, match=r"no scenario 'dmeo' \(did you mean 'demo'\?\); there are agent_loop, bad"):
         load("dmeo")
 
 

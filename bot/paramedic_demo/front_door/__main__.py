@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from paramedic_demo.faults_server import UNTRACED
 from paramedic_demo.front_door.app import front_app
 from paramedic_demo.support_bot.serve import serve
 from paramedic_demo.support_bot.wire import SettingError, bots_of
@@ -28,10 +29,12 @@ def guarded_door(bots: Mapping[str, str]) -> Any:
     """The door with the SDK; imported here because the bare arm must not have it."""
     import paramedic
     from paramedic.asgi import Traced
+    from paramedic_demo import gauges
     from paramedic_demo.front_door.spread_guarded import GuardedSpread
 
     paramedic.init(service="front-door", version=VERSION, zone=ZONE)
-    return Traced(front_app(GuardedSpread(bots)))
+    gauges.tell()
+    return Traced(front_app(GuardedSpread(bots)), exclude=UNTRACED)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

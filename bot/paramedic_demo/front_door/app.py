@@ -49,6 +49,14 @@ class FrontDoor:
         if ask.turn is not None and ask.turn > self._memory.count(ask.conversation):
             self._memory.add(ask.conversation, Turn(ask.message, str(reply["reply"]), str(reply["intent"])))
 
+    async def route(self, request: Request) -> Response:
+        """Which bot a zone's messages go to from now on: how a new version takes over."""
+        asked = await request.json()
+        if asked.get("zone") not in self._spread.urls:
+            return JSONResponse({"mistakes": [f"zone must be one of {', '.join(self._spread.urls)}"]}, 400)
+        self._spread.urls[asked["zone"]] = str(asked["url"])
+        return JSONResponse(self._spread.urls)
+
     async def healthz(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -71,7 +79,11 @@ def front_app(spread: Spread) -> Starlette:
         yield
         await spread.close()
 
-    routes = [Route("/chat", door.chat, methods=["POST"]), Route("/healthz", door.healthz)]
+    routes = [
+        Route("/chat", door.chat, methods=["POST"]),
+        Route("/_route", door.route, methods=["PUT"]),
+        Route("/healthz", door.healthz),
+    ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 

@@ -15,6 +15,8 @@ LIMITS = httpx.Limits(max_connections=400, max_keepalive_connections=100, keepal
 
 
 class Spread(Protocol):
+    urls: dict[str, str]  # of the bot in each zone; a deploy changes it
+
     async def send(self, ask: Mapping[str, Any]) -> Mapping[str, Any]:
         """The reply of a bot, as JSON; raises when none could be had."""
 

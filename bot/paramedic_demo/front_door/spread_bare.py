@@ -16,10 +16,11 @@ TIMEOUT_S = 30.0
 
 class BareSpread:
     def __init__(self, bots: Mapping[str, str]) -> None:
-        self._http, self._turn = client(TIMEOUT_S), itertools.cycle(bots.values())
+        self.urls = dict(bots)
+        self._http, self._turn = client(TIMEOUT_S), itertools.cycle(list(bots))
 
     async def send(self, ask: Mapping[str, Any]) -> Mapping[str, Any]:
-        reply: Mapping[str, Any] = await post(self._http, next(self._turn), ask, {})
+        reply: Mapping[str, Any] = await post(self._http, self.urls[next(self._turn)], ask, {})
         return reply
 
     async def close(self) -> None:

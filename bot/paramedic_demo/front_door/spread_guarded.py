@@ -22,8 +22,8 @@ Send = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 class GuardedSpread:
     def __init__(self, bots: Mapping[str, str]) -> None:
-        self._http = client(SOCKET_S)
-        members = {zone: self._to(url) for zone, url in bots.items()}
+        self._http, self.urls = client(SOCKET_S), dict(bots)
+        members = {zone: self._to(zone) for zone in bots}
         self._router = paramedic.Router("bot", members, peer="support-bot", deadline_s=BOT_S, breaker=BREAKER)
 
     async def send(self, ask: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -34,8 +34,8 @@ class GuardedSpread:
     async def close(self) -> None:
         await self._http.aclose()
 
-    def _to(self, url: str) -> Send:
+    def _to(self, zone: str) -> Send:
         async def send(ask: Mapping[str, Any]) -> Any:
-            return await post(self._http, url, ask, paramedic.Guard.headers())
+            return await post(self._http, self.urls[zone], ask, paramedic.Guard.headers())
 
         return send

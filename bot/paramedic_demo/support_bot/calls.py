@@ -7,6 +7,7 @@ Both use `Backends`: the openai client and an HTTP client.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import httpx
 from openai import DEFAULT_MAX_RETRIES, AsyncOpenAI
 
 from paramedic_demo.answers import Order
+from paramedic_demo.intents import Guess
 from paramedic_demo.support_bot.wire import Settings
 
 Message = Mapping[str, Any]
@@ -62,6 +64,12 @@ class Calls(Protocol):
 
     async def answer(self, prompt: Prompt) -> Answer:
         """A model's answer, or what stands in for it."""
+
+    async def understand(self, guess: Callable[[str], Guess], message: str) -> Guess:
+        """What the classifier takes a message for."""
+
+    def tool(self, name: str) -> AbstractContextManager[object]:
+        """Around what an agent does when its model calls a tool."""
 
     async def second_look(self, message: str) -> str:
         """In one sentence of the light model, what the customer wants; the message itself when it cannot say."""

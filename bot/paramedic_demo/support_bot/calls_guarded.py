@@ -3,25 +3,36 @@
     llm.primary (aurora, 6 s) --> llm.light (borealis, 4 s) --> template, when it truly answers --> apology
     llm.check   (borealis, 2 s) --> the customer's own words
     orders      (2 s) --> what the order was some minutes ago
+    nlu         (1 s) --> a guess that is not sure counts as useless, and goes to a person
 
 With a platform the guards also report and obey; without one they work alone. Nothing here knows which it is.
 """
 
+import asyncio
+import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from opentelemetry import trace
 
 from paramedic import Guard
 from paramedic.policy.breaker import Breaker
 from paramedic_demo.answers import APOLOGY, NOBODY, Order, reads_like_language
+from paramedic_demo.intents import Guess
 from paramedic_demo.provider_models import cost_usd
 from paramedic_demo.support_bot.calls import Answer, Backends, Prompt, Unreachable, want_prompt
+from paramedic_demo.support_bot.troubles import Troubles
 from paramedic_demo.support_bot.wire import Settings
 
 TEMPLATE = "template"
 BREAKER = Breaker(in_a_row=5)  # opens sooner than by its share of failures, when all fail
 SOCKET_S = 30.0  # a last line behind the guards' deadlines
 REMEMBERED_ORDERS, REMEMBERED_S = 500, 600.0
+UNSURE = 0.7  # below this confidence a guess is of no use
+HASTY_S = 0.1  # at most from one try to the next of who has no patience
+TRACER = trace.get_tracer("support-bot")
 
 
 class NoAnswer(LookupError):
@@ -38,9 +49,13 @@ class GuardedCalls:
     Args:
         settings: Where the backends are.
         clock: Seconds that never run backwards, for the age of remembered orders.
+        troubles: What drills do to this bot.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.monotonic, troubles: Troubles | None = None
+    ) -> None:
+        self._troubles = troubles
         self._backends = Backends(settings, timeout_s=SOCKET_S, retries=0)
         self._remembered = RememberedOrders(clock)
         self._light = Guard(
@@ -65,6 +80,15 @@ class GuardedCalls:
             "orders", peer="orders", deadline_s=2.0, fallbacks=[self._remembered.find], breaker=BREAKER
         )
 
+        self._nlu = Guard("nlu", peer="nlu", deadline_s=1.0, breaker=None, check=unsure)
+
+    async def understand(self, guess: Callable[[str], Guess], message: str) -> Guess:
+        return self._nlu.run_sync(guess, message)
+
+    def tool(self, name: str) -> AbstractContextManager[object]:
+        about = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "gen_ai.tool.type": "function"}
+        return TRACER.start_as_current_span(f"execute_tool {name}", attributes=about)
+
     async def answer(self, prompt: Prompt) -> Answer:
         if prompt.light:
             return await self._ask_light(prompt)
@@ -74,10 +98,23 @@ class GuardedCalls:
         return await self._check.run(self._say_wish, message)
 
     async def order(self, number: str) -> Order | None:
+        tries = self._troubles.tries() if self._troubles else 1
         try:
+            if tries > 1:
+                return await self._insist(number, tries)
             return await self._orders.run(self._look_up, number)
         except Exception as error:
             raise Unreachable(f"order {number} cannot be looked up: {error}") from error
+
+    async def _insist(self, number: str, tries: int) -> Order | None:
+        """A client as it should not be: again and again, and nobody who says stop."""
+        hasty = Guard("orders", peer="orders", deadline_s=2.0, breaker=None)
+        for _ in range(tries - 1):
+            try:
+                return await hasty.run(self._look_up, number)
+            except Exception:
+                await asyncio.sleep(random.uniform(0.0, HASTY_S))
+        return await hasty.run(self._look_up, number)
 
     async def close(self) -> None:
         await self._backends.close()
@@ -151,6 +188,11 @@ def useless(answer: Answer) -> str | None:
     if answer.finish is None:
         return "cut"
     return None if answer.text.strip() else "empty"
+
+
+def unsure(guess: Guess) -> str | None:
+    """What is wrong with a guess at what a customer wants; None when it will do."""
+    return "low_confidence" if guess.confidence < UNSURE else None
 
 
 async def from_template(prompt: Prompt) -> Answer:

@@ -28,6 +28,7 @@ from paramedic_demo.handover import HumanQueue
 from paramedic_demo.intents import Guess, IntentModel, order_number
 from paramedic_demo.memory import Memory, Turn
 from paramedic_demo.support_bot.calls import Calls, Message, Prompt, Unreachable
+from paramedic_demo.support_bot.troubles import Troubles
 from paramedic_demo.support_bot.wire import Ask, Reply
 
 SURE, LIKELY = 0.9, 0.7
@@ -61,10 +62,20 @@ class SupportBot:
         humans: Where messages for people go.
         zone: Of this bot.
         memory: For callers that send no history along.
+        troubles: What drills do to it.
     """
 
-    def __init__(self, calls: Calls, intents: IntentModel, humans: HumanQueue, zone: str, memory: Memory) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        intents: IntentModel,
+        humans: HumanQueue,
+        zone: str,
+        memory: Memory,
+        troubles: Troubles,
+    ) -> None:
         self._calls, self._intents, self._humans, self._zone, self._memory = calls, intents, humans, zone, memory
+        self._troubles = troubles
         self._replies: OrderedDict[tuple[str, int], Reply] = OrderedDict()  # for messages that come twice
 
     async def reply(self, ask: Ask) -> Reply:
@@ -79,7 +90,7 @@ class SupportBot:
 
     async def _reply(self, ask: Ask, turn: int) -> Reply:
         past = self._past(ask)
-        guess = continued(ask.message, past) or self._intents.guess(ask.message)
+        guess = continued(ask.message, past) or await self._understand(ask.message)
         chosen = await self._route(ask.message, guess)
         if chosen is Route.HAND_OVER:
             text, by = await self._hand_over(ask, turn, guess), PERSON
@@ -95,6 +106,9 @@ class SupportBot:
             zone=self._zone,
             turn=turn,
         )
+
+    async def _understand(self, message: str) -> Guess:
+        return await self._calls.understand(self._intents.guess, self._troubles.heard(message))
 
     async def _route(self, message: str, guess: Guess) -> Route:
         if TOPICS[guess.intent].way is Way.PERSON:
@@ -143,7 +157,8 @@ class SupportBot:
         if order_number(message) is None:
             message = f"{message} (order {number})"
         if TOPICS[intent].way is Way.AGENT:
-            outcome = await run_agent(self._calls, prompt(message, past, TOPICS[intent].answer), intent, number)
+            asked, rounds = prompt(message, past, TOPICS[intent].answer), self._troubles.rounds()
+            outcome = await run_agent(self._calls, asked, intent, number, rounds)
             return outcome.text, outcome.by
         order = await self._calls.order(number)
         if order is None:

@@ -9,7 +9,8 @@ from paramedic_cli.options import JsonTo, Seed
 from paramedic_cli.output import check_json_target, console_for, write_json
 
 Scenarios = Annotated[
-    list[str] | None, typer.Argument(metavar="[SCENARIO...]", help="Names or files; demo when none is given.")
+    list[str] | None,
+    typer.Argument(metavar="[SCENARIO...]", help="Names, files, or folders of them; demo when none is given."),
 ]
 Compare = Annotated[
     bool, typer.Option("--compare", help="Run three arms on the same seed: bare bot, SDK alone, SDK with platform.")
@@ -31,10 +32,10 @@ def drill(
     from paramedic_cli.experiment import Plan
     from paramedic_cli.report import arms_table, scorecard_tables
     from paramedic_cli.scorecard import scorecard
-    from paramedic_cli.trial import run_folder, run_plan, scenario_named
+    from paramedic_cli.trial import run_folder, run_plan, scenarios_named
 
     check_json_target(json_to)
-    found = [scenario_named(name, duration) for name in scenarios or ["demo"]]
+    found = scenarios_named(scenarios or ["demo"], duration)
     console = console_for(json_to)
     runs: dict[Arm, list[Run]] = {arm: [] for arm in (Arm if compare else [Arm.PLATFORM])}
     with run_folder(folder) as where:
