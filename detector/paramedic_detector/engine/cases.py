@@ -22,22 +22,26 @@ log = logging.getLogger("paramedic.engine")
 TRACES = 3  # examples kept with an incident
 GROWS_S = 30.0  # a trace's callers end after what they call: for so long a part of a trace is asked for again
 PAST_S = 3600.0  # earlier incidents that are left out of what is usual
+YOUNG_S = 15.0  # an incident of this age is looked at in each round
+PATIENCE = 0.1  # later, and with nothing new alerting, again after this part of its age
 RECENT_S = 20.0  # without an alert for so long there is nothing new to learn from
 
 
 class Diagnose:
-    """What is wrong and where, anew each round while the evidence grows and nothing was done yet."""
+    """What is wrong and where, anew while the evidence grows and nothing was done yet."""
 
     name = "diagnose"
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._looked: dict[int, tuple[float, frozenset[str]]] = {}  # by number: when last, and at which fingerprints
         self._spans: dict[int, tuple[float, float]] | None = None  # of the last hour's incidents, by their number
 
     def __call__(self, tick: Tick) -> Tick:
         if not tick.cases:
             return tick
         self._remember(tick)
+        self._looked = {case.number: self._looked[case.number] for case in tick.cases if case.number in self._looked}
         fresh = {alert.fingerprint: alert for alert in tick.alerts}
         return replace(tick, cases=tuple(self._case(case, fresh, tick.now) for case in tick.cases))
 
@@ -66,6 +70,8 @@ class Diagnose:
         alerts = [fresh.get(row.fingerprint) or alert_of(row) for row in case.alerts]
         if not alerts or (case.diagnosis is not None and newest < now - RECENT_S):
             return case
+        if not self._is_due(case, now):
+            return case
         with self._parts.vitals.hands_on() as table:
             found = self._parts.judges.diagnoser.diagnose(
                 alerts, table, self._parts.topology, now, case.incident.onset_at, self._past(case)
@@ -74,6 +80,16 @@ class Diagnose:
             return self._keep(case, found, now) if _says_more(case, found) else case
         except Moved:
             return case  # a person was faster; the next round looks again
+
+    def _is_due(self, case: Case, now: float) -> bool:
+        """In each round while it is young, or when something new alerts; later more and more rarely."""
+        age_s = now - case.incident.opened_at
+        at, known = self._looked.get(case.number, (0.0, frozenset()))
+        prints = frozenset(row.fingerprint for row in case.alerts)
+        if case.diagnosis is not None and age_s > YOUNG_S and prints == known and now - at < PATIENCE * age_s:
+            return False
+        self._looked[case.number] = (now, prints)
+        return True
 
     def _keep(self, case: Case, found: Diagnosis, now: float) -> Case:
         with self._parts.store.writing() as session:

@@ -61,10 +61,7 @@ class History:
             self._fresh[slot.ts] = slot
             return True
         self._entries += slot.entries if home.ts not in self._fresh else 0
-        home.cell_parts += slot.cell_parts
-        home.detail_parts += slot.detail_parts
-        home.oldest_parts += slot.oldest_parts
-        home.exemplars += slot.exemplars
+        home.take(slot)
         return True
 
     def arrivals(self, place: int) -> Arrivals:

@@ -186,6 +186,13 @@ class Slot:
     def entries(self) -> int:
         return sum(len(part.idx) for part in (*self.cell_parts, *self.detail_parts))
 
+    def take(self, more: "Slot") -> None:
+        """Take in what else is known of the same time."""
+        self.cell_parts += more.cell_parts
+        self.detail_parts += more.detail_parts
+        self.oldest_parts += more.oldest_parts
+        self.exemplars += more.exemplars
+
     def absorb(self, later: "Slot") -> None:
         """Take in the next slot: history loses resolution, never calls."""
         self.span_s = later.ts + later.span_s - self.ts

@@ -128,7 +128,7 @@ class SeriesTable:
         self.advance(batch.collector, batch.watermark)
 
     def read(self, batch: WindowBatch) -> list[Slot]:
-        """The rows of a batch decoded, a slot a second and family, in the order of time; nothing is merged yet.
+        """The rows of a batch decoded, a slot a second, in the order of time; nothing is merged yet.
 
         With `take` and `advance` a batch of many seconds can be decoded once and lived through second by second.
         A batch that was read before gives nothing.
@@ -157,15 +157,18 @@ class SeriesTable:
         return known
 
     def _decoded(self, batches: Sequence[WindowBatch]) -> list[list[Slot]]:
-        """The slots of each batch."""
-        found: list[list[Slot]] = [[] for _ in batches]
+        """The slots of each batch, one a second."""
+        found: list[dict[int, Slot]] = [{} for _ in batches]
         for family in KEYS:
             parts = [(place, rows) for place, one in enumerate(batches) if (rows := one.tables.get(family))]
-            if parts:
-                rows, of = _put_together(parts)
-                for place, slot in decode(rows, self._number(family, rows), self._kinds, of):
-                    found[place].append(slot)
-        return found
+            if not parts:
+                continue
+            rows, of = _put_together(parts)
+            for place, slot in decode(rows, self._number(family, rows), self._kinds, of):
+                home = found[place].setdefault(slot.ts, slot)
+                if home is not slot:
+                    home.take(slot)
+        return [list(slots.values()) for slots in found]
 
     def _first_new(self, family: str, parts: list[tuple[int, pa.RecordBatch]]) -> int | None:
         """The first of some batches that has a series that is not known."""

@@ -35,7 +35,7 @@ class Circuit:
         self._window: deque[bool] = deque(maxlen=LAST)
         self._pending: list[tuple[float, int, bool]] = []  # end, number, worked
         self._count = 0
-        self._ends: Floats = np.empty(0)  # of calls that may still be in flight
+        self._flights: Floats = np.empty((2, 0))  # begin and end of calls that may still be in flight
         self._usual_s = 0.0
 
     @property
@@ -64,10 +64,11 @@ class Circuit:
 
         Those of `begins` that came within the usual time of a call count as in flight: how they end is not known yet.
         """
-        self._ends = self._ends[self._ends > (begins[0] if len(begins) else 0.0)]
-        if len(self._ends) + len(begins) <= most:
+        self._flights = self._flights[:, self._flights[1] > (begins[0] if len(begins) else 0.0)]
+        if self._flights.shape[1] + len(begins) <= most:
             return np.zeros(len(begins), bool)
-        known = len(self._ends) - np.searchsorted(np.sort(self._ends), begins, side="right")
+        taken_off, landed = np.sort(self._flights)
+        known = np.searchsorted(taken_off, begins, side="right") - np.searchsorted(landed, begins, side="right")
         lately = np.arange(len(begins)) - np.searchsorted(begins, begins - self._usual_s)
         return np.asarray(known + lately >= most)
 
@@ -75,7 +76,7 @@ class Circuit:
         """How the calls that were made will end, for who looks at it."""
         if bulkhead and len(ends):
             self._usual_s += 0.3 * (float(np.minimum(ends - begins, 60.0).mean()) - self._usual_s)
-            self._ends = np.concatenate((self._ends, ends))
+            self._flights = np.concatenate((self._flights, (begins, ends)), axis=1)
         if not breaker or (self.calm and worked.all()):
             return
         if self.calm:

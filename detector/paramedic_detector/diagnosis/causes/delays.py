@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from paramedic_detector.diagnosis.causes.index import NOBODY
 from paramedic_detector.diagnosis.causes.module import Evidence
@@ -65,6 +64,8 @@ def attributed(owner: Numbers, other: Numbers, excess: Floats, names: int) -> Fl
         other: (edges,) who is called; NOBODY for the caller's own database.
         excess: (edges,) seconds above usual, from 0 up.
     """
+    from scipy.optimize import nnls  # takes a second, which nobody should wait for who diagnoses nothing
+
     found = np.zeros(2 * names)
     other = np.where(other == NOBODY, names + owner, other)
     guilty = np.zeros(2 * names, bool)

@@ -17,11 +17,10 @@ from paramedic_detector.diagnosis.causes.module import Evidence, Module
 from paramedic_detector.diagnosis.causes.view import View
 
 Floats = NDArray[np.float64]
-NOISE_Q: Final = 0.9  # of what the second loudest name of each quiet piece scores
-ENOUGH_PIECES: Final = 4  # with fewer, the most that it scored
+NOISE_Q: Final = 0.75  # of what the second loudest name of each quiet piece scores
 OWN: Final = 2.0  # times what a name scores in half of the pieces is its own noise
 WORTH: Final = 0.2  # of the usual amount of data, which a quiet piece must have to count
-SAME: Final = {"flow": "logs", "lines": "logs"}  # modules that read the same data in two ways
+KIND: Final = {"flow": "logs", "lines": "logs"}  # of evidence, of modules that are not one themselves
 OTHERS: Final = 0.5  # weight of the evidence beside the loudest
 BELOW_NOISE: Final = 0.1  # weight of scores that are no evidence: they only break ties
 Noise = Floats  # (names,) what a module scores when nothing is wrong; (1,) when that is the same for all
@@ -41,7 +40,7 @@ def noise_of(quiet: Evidence | None, least: float) -> Noise:
     """What the module says of each name when nothing is wrong.
 
     The second loudest name of a piece stands for the noise of all: the loudest may be the root of an incident that
-    nobody knew of. A name that is always louder than that has a noise of its own.
+    nobody knew of, and so may a quarter of all pieces. A name that is always louder has a noise of its own.
     """
     if quiet is None or not len(quiet.scores):
         return np.array([least])
@@ -51,8 +50,8 @@ def noise_of(quiet: Evidence | None, least: float) -> Noise:
     if not len(pieces) or pieces.shape[1] < 2:
         return np.array([least])
     second = np.partition(pieces, -2, axis=1)[:, -2]
-    of_all = second.max() if len(second) < ENOUGH_PIECES else np.quantile(second, NOISE_Q)
-    return np.asarray(np.maximum(OWN * np.median(pieces, axis=0), max(float(of_all), least)))
+    of_all = float(np.quantile(second, NOISE_Q))
+    return np.asarray(np.maximum(OWN * np.median(pieces, axis=0), max(of_all, least)))
 
 
 def parts_of(modules: Sequence[Module], noise: Sequence[Noise], window: View) -> list[Part]:
@@ -72,14 +71,14 @@ def parts_of(modules: Sequence[Module], noise: Sequence[Noise], window: View) ->
 def fused(parts: Sequence[Part], names: int) -> Floats:
     """(names,) nats for each name; what breaks ties is far below one.
 
-    Modules that look at the same thing count once, by the louder. The loudest kind of evidence counts whole and the
-    others in part: they are no independent witnesses.
+    The loudest kind of evidence counts whole and the others in part: they are no independent witnesses. What lines
+    there are and in which order they come is one kind: both at once are more than either.
     """
     kinds: dict[str, Floats] = {}
     total = np.zeros(names)
     for part in parts:
-        kind = SAME.get(part.module, part.module)
-        kinds[kind] = np.maximum(kinds.get(kind, 0.0), part.gain)
+        kind = KIND.get(part.module, part.module)
+        kinds[kind] = kinds.get(kind, 0.0) + part.gain
         total += BELOW_NOISE * part.tie
     if not kinds:
         return total

@@ -30,6 +30,7 @@ FOLDS: Final = 4
 LEAST_POINTS: Final = 6  # of quiet time, for a series that is judged
 OWN_FLOOR: Final = 0.02  # of the largest value that the series ever had
 SIBLINGS_FLOOR: Final = 0.05  # of what the same metric usually is elsewhere
+LARGER: Final = 0.9  # share of the siblings that are smaller than the one they are measured by
 SIBLINGS_RANGE: Final = 1.0  # of the range that the same metric usually has elsewhere
 USUAL_FLOOR: Final = 0.1  # of the series' own median
 DROPS_COUNT: Final = 0.5
@@ -250,12 +251,12 @@ def _largest(values: Floats) -> Floats:
     return np.asarray(np.where(np.isnan(values), 0, values).max(axis=1, initial=0.0))
 
 
-def _usual_of_kind(median: Floats, metric: Numbers) -> Floats:
-    """(series,) the median over all series of the same metric of their usual size."""
-    size = np.nan_to_num(np.abs(median))
+def _usual_of_kind(values: Floats, metric: Numbers) -> Floats:
+    """(series,) what the larger ones among all series of the same metric usually have."""
+    size = np.nan_to_num(np.abs(values))
     order = np.lexsort((size, metric))
     kinds, start, count = np.unique(metric[order], return_index=True, return_counts=True)
-    middle = size[order][start + (count - 1) // 2]
+    large = size[order][start + np.floor(LARGER * (count - 1)).astype(np.int64)]
     of_kind = np.zeros(int(metric.max()) + 1)
-    of_kind[kinds] = middle
+    of_kind[kinds] = large
     return np.asarray(of_kind[metric])

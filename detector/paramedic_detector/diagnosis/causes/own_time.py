@@ -1,4 +1,10 @@
-"""Time spent inside a service: self-time of its own operations, far above what they usually take."""
+"""Time spent inside a service: self-time of its own operations, far above what they usually take.
+
+    score = how far the median moved, in spreads of the operation  x  how little chance would do it (Mann-Whitney's z)
+
+A spread is no smaller than a small part of what users wait: what nobody can feel is no evidence. One slow call is none
+either, however slow: it would be the slowest of many by chance alone.
+"""
 
 from typing import Final
 
@@ -7,12 +13,14 @@ import numpy as np
 from paramedic_detector.diagnosis.causes.module import Evidence, best_of
 from paramedic_detector.diagnosis.causes.stats import chance_above, quantiles_s, usual_of
 from paramedic_detector.diagnosis.causes.view import View
-from paramedic_detector.series.slots import SELF_TIME
+from paramedic_detector.series.slots import DURATION, SELF_TIME
 
 LEAST_REFERENCE: Final = 4
 FLOOR_S: Final = 2e-4
 LIKELY_MORE: Final = 0.6  # chance that a value of the window is larger than a usual one
-FULL: Final = 30.0  # values from which the window's number no longer matters
+BY_CHANCE: Final = 2.0  # z that one of some operations reaches any time
+SURE: Final = 8.0  # z beyond that from which more calls say no more
+FELT: Final = 0.01  # of what users wait
 MOST_SERIES: Final = 3000
 
 
@@ -31,10 +39,13 @@ class OwnTime:
         if not usual.any():
             return None
         median, spread, _ = usual_of(usual, FLOOR_S)
-        with np.errstate(invalid="ignore"):
-            moved = (quantiles_s(window, 0.5) - median) / spread * np.sqrt(np.minimum(n, FULL) / FULL)
-            told = (n >= 1) & (m >= LEAST_REFERENCE) & (chance_above(window, usual) > LIKELY_MORE)
-        values = np.where(told, np.maximum(moved, 0), 0.0)
+        likely = chance_above(window, usual)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            moved = (quantiles_s(window, 0.5) - median) / (spread + FELT * waited_s(view))
+            z = (likely - 0.5) * np.sqrt(12 * n * m / (n + m + 1))
+        sure = np.clip(z - BY_CHANCE, 0, SURE) / SURE
+        told = (n >= 1) & (m >= LEAST_REFERENCE) & (likely > LIKELY_MORE)
+        values = np.where(told, np.maximum(moved, 0) * sure, 0.0)
 
         def say(name: int) -> str:
             mine = np.flatnonzero(owner == name)
@@ -45,6 +56,17 @@ class OwnTime:
             )
 
         return Evidence(best_of(len(view.index.names), owner, values), n.sum(axis=-1), say)
+
+
+def waited_s(view: View) -> float:
+    """What users usually wait: the median of calls to services that nobody else calls; 0 where there are none."""
+    numbers, owner, _ = view.index.series("server")
+    entry = numbers[~np.isin(owner, view.index.series("edge")[2])]
+    if not len(entry):
+        return 0.0
+    _, usual = view.histograms(entry, np.zeros(len(entry), np.int64), 1, DURATION)
+    known = usual.sum(axis=0, keepdims=True)
+    return float(np.nan_to_num(quantiles_s(known, 0.5)).max(initial=0.0))
 
 
 def _time(seconds: float) -> str:

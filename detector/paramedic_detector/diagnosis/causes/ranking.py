@@ -1,8 +1,11 @@
 """Root causes in ranked order, each with its evidence.
 
-    alerts  --whom they blame, deepest first--> prior   \\
+    alerts  --whom they blame, deepest first--> blame   \\
                                                           +--> log-odds --> probabilities, sentences
     table   --modules, against quiet time--> gains      /
+
+An onset is often known late, so the modules look since the onset and since one or two steps before it. Their gains
+are averaged as odds over when it may have begun: half as likely each step earlier.
 
 Works with alerts alone, and without any when an onset is given.
 """
@@ -34,8 +37,9 @@ Floats = NDArray[np.float64]
 MOST_SUSPECTS: Final = 12
 SURE_GAIN: Final = 8.0  # nats that modules can add: more are no surer
 NOT_BLAMED: Final = -4.0  # prior of a name without an alert, when others have some
-KEPT: Final = 16  # quiet times remembered, two for each open incident
-LATE_S: Final = (5, 10, 20, 40, 60)  # an onset may be known so late; no more than has passed since
+KEPT: Final = 24  # quiet times remembered, three for each open incident
+LATE_S: Final = (5, 10, 20, 40, 60)  # steps that an onset may be known late by; no more than has passed since
+BEGAN: Final = (4.0, 2.0, 1.0)  # odds that it began at the onset, a step before it, and two
 
 
 def modules() -> tuple[Module, ...]:
@@ -74,8 +78,8 @@ class Causes:
         index = self._index(table)
         names = index.names
         looks = self.looks(table, now, onset, past)
-        gains = np.stack([fused(parts, len(names)) for parts in looks])
-        gain = np.minimum(gains.max(axis=0), SURE_GAIN)
+        gains = np.stack([np.minimum(fused(parts, len(names)), SURE_GAIN) for parts in looks])
+        gain = averaged(gains)
         louder = gains.argmax(axis=0)  # by name, the look that says more
         blames = blame_of(alerts, topology)
         members = _members(names, gain, blames, table, topology, alerts, now, onset)
@@ -98,8 +102,9 @@ class Causes:
 
     def looks(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[list[Part]]:
         """What the modules say since the onset, and since somewhat before it: an onset is often known late."""
-        earlier = [late for late in LATE_S if late <= now - onset][-1:]
-        return [self.parts(table, now, moment, past) for moment in (onset, *(onset - late for late in earlier))]
+        step = max((late for late in LATE_S if late <= now - onset), default=0)
+        moments = [onset - number * step for number in range(len(BEGAN) if step else 1)]
+        return [self.parts(table, now, moment, past) for moment in moments]
 
     def parts(self, table: SeriesTable, now: float, onset: float, past: Past = ()) -> list[Part]:
         """What every module says of every name of the index, against its own noise."""
@@ -126,6 +131,16 @@ class Causes:
                 self._calm.pop(next(iter(self._calm)))
             self._calm[place] = (quiet, noise)
         return self._calm[place]
+
+
+def averaged(gains: Floats) -> Floats:
+    """(names,) nats over all looks.
+
+    Args:
+        gains: (looks, names) the look since the onset first.
+    """
+    odds = np.array(BEGAN[: len(gains)])
+    return np.asarray(np.log((odds / odds.sum()) @ np.exp(gains)))
 
 
 def _seen_by(member: Member, index: Index, looks: Sequence[list[Part]], louder: NDArray[np.int64]) -> list[Part]:
