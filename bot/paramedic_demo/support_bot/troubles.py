@@ -48,11 +48,7 @@ class Troubles:
         """A message as it reaches the classifier: garbled for some, as by a wrong encoding."""
         fault = self._meets("nlu")
         garbles = fault is not None and self._rng.random() < fault.number("share")
-        return (
-            "".join(chr(ord(letter) ^ 0x80) if letter.isalpha() else letter for letter in message)
-            if garbles
-            else message
-        )
+        return garbled(message) if garbles else message
 
     def rounds(self) -> int:
         """How often an agent asks for its tool until it keeps what that said."""
@@ -74,3 +70,8 @@ class Troubles:
         if fault is None or kind == "errors":
             return JSONResponse({"detail": "the bot failed"}, self.switch.pick_status(fault) if fault else 500)
         return Silence(request)
+
+
+def garbled(message: str) -> str:
+    """A message in which no word is left."""
+    return "".join(chr(ord(letter) ^ 0x80) if letter.isalnum() else letter for letter in message)
