@@ -14,14 +14,18 @@ from typing import Final
 import numpy as np
 
 from paramedic_detector.diagnosis.causes.roles import Role, role_of
-from paramedic_detector.incidents.blame import LEVELS, suspects
-from paramedic_detector.incidents.grouping import OPENING, blamed, causes
+from paramedic_detector.incidents.blame import LEVELS, MOST, TOGETHER_S, began, suspects
+from paramedic_detector.incidents.grouping import OPENING, OPENS, blamed, causes
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.values import Alert, Signal
 
 CAUSE: Final = 4.5  # how far, in log-odds, a culprit lies over those that it explains
 BETWEEN: Final = 0.5  # of CAUSE, for the other end of a slow way, and for levels that callers feel
 SURPRISE: Final = 0.5  # for a score ten times as large, about one: it decides only between equals
+CROWDED: Final = frozenset(
+    {Signal.SURGE, Signal.REFUSED, Signal.RATE_LIMITED, Signal.SLOW, Signal.GAP, Signal.OWN_TIME, Signal.HANG,
+     Signal.FIRST_TOKEN, Signal.GAUGE}
+)  # fmt: skip
 FELT: Final = frozenset({Role.OUTCOME, Role.TRAFFIC, Role.HOST})  # levels that say nothing of who it is
 
 
@@ -36,10 +40,11 @@ class Blame:
 def blame_of(alerts: Sequence[Alert], topology: Topology) -> dict[str, Blame]:
     """Every peer that an alert blames; alerts that only support count when there are no others."""
     telling = [alert for alert in alerts if alert.signal in OPENING] or list(alerts)
-    claims = _claims(telling, topology)
+    crowd = _crowd(alerts, telling, topology)
+    claims = _claims(telling, crowd, topology)
     highest: dict[str, float] = defaultdict(float)
     onsets: dict[str, float] = {}
-    for alert in telling:
+    for alert in [*telling, *crowd]:
         for peer in _peers(alert, topology):
             highest[peer] = max(highest[peer], 0.0 if _is_felt(alert) else alert.score)
             onsets[peer] = min(onsets.get(peer, alert.onset), alert.onset)
@@ -49,16 +54,43 @@ def blame_of(alerts: Sequence[Alert], topology: Topology) -> dict[str, Blame]:
     }
 
 
-def _claims(alerts: Sequence[Alert], topology: Topology) -> dict[str, float]:
+def _claims(alerts: Sequence[Alert], crowd: Sequence[Alert], topology: Topology) -> dict[str, float]:
     """Nats by peer, of culprits and of those at the other end of their slow ways."""
     found: dict[str, float] = defaultdict(float)
+    for alert in crowd:
+        peer = blamed(alert).peer
+        found[peer] = max(found[peer], CAUSE * min(1.0, alert.score / OPENS))
     for peer, group in causes(alerts, topology).items():
-        felt_alone = all(_is_felt(alert) for alert in group)
-        found[peer] = max(found[peer], CAUSE * (BETWEEN if felt_alone else 1.0))
+        loud = [alert for alert in group if not _is_felt(alert)]
+        share = max(map(_sure, loud)) if loud else BETWEEN * max(map(_sure, group))
+        if crowd and all(alert.signal in CROWDED for alert in loud):
+            share *= BETWEEN
+        found[peer] = max(found[peer], CAUSE * share)
         for alert in group:
             for other in suspects(alert, topology) if alert.signal is Signal.GAP else ():
-                found[other] = max(found[other], BETWEEN * CAUSE)
+                found[other] = max(found[other], BETWEEN * CAUSE * _sure(alert))
     return found
+
+
+def _crowd(alerts: Sequence[Alert], telling: Sequence[Alert], topology: Topology) -> list[Alert]:
+    """Far more users than usual, since about when all else began: what only waits or refuses is their doing."""
+    entries = topology.entry_services()
+    users = [
+        alert
+        for alert in alerts
+        if alert.signal is Signal.SURGE
+        and alert.key.family == "op"
+        and alert.key.part("kind") in ("server", "consumer")
+        and alert.key.part("service") in entries
+    ]
+    if not users:
+        return []
+    return users if abs(began(telling) - began(users)) <= TOGETHER_S else []
+
+
+def _sure(alert: Alert) -> float:
+    """How far an alert counts: one that is just loud enough may be chance, one far beyond is not surer than another."""
+    return min(1.0, alert.score / MOST)
 
 
 def _peers(alert: Alert, topology: Topology) -> frozenset[str]:

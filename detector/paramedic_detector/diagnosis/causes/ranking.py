@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from paramedic.contract.command import Target
 from paramedic_detector.diagnosis.causes.blame import Blame, blame_of
 from paramedic_detector.diagnosis.causes.delays import Delays
 from paramedic_detector.diagnosis.causes.errors import Errors
@@ -166,5 +165,4 @@ def _members(
         weight = gains.get(name, 0.0) + (blames[name].weight if name in blames else least)
         kind = kind_of(name, topology)
         found += members_of(name, kind, weight, alerts, table, topology, now, onset)
-        found.append(Member(Target(peer=name), kind, weight))
     return found
