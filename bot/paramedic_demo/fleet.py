@@ -187,7 +187,7 @@ class Fleet:
         return at
 
     def prepare(self, fault: Fault) -> None:
-        """Do what takes time and breaks nothing yet: a new version is started some seconds before it is needed."""
+        """Do what takes time and breaks nothing yet: a new version is started, waited for, and gets no calls."""
         if fault.kind != "deploy" or fault.name in self._rollouts:
             return
         self._deploys += 1
@@ -197,6 +197,9 @@ class Fleet:
         rollout = Rollout(fault, f"1.{self._deploys}", jobs, self._folder, lead)
         self._rollouts[fault.name] = rollout
         rollout.start()
+        ends = time.monotonic() + NEW_VERSION_S
+        for place in rollout.places:
+            wait_for(place.new, 0, ends, NEW_VERSION_S)
 
     def heal(self, fault: Fault) -> float:
         """Mend it; returns the unix time. A process that was killed starts again, which takes it a while."""
@@ -217,10 +220,7 @@ class Fleet:
 
     def _deploy(self, fault: Fault) -> None:
         self.prepare(fault)
-        rollout, ends = self._rollouts[fault.name], time.monotonic() + NEW_VERSION_S
-        for place in rollout.places:
-            wait_for(place.new, 0, ends, NEW_VERSION_S)
-        rollout.begin()
+        self._rollouts[fault.name].begin()
 
     def _lead(self, target: str, zone: str, job: Job) -> None:
         """Have what is sent to a service in a zone go to this process."""

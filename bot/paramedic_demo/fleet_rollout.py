@@ -1,6 +1,6 @@
-"""A deploy: a new version is started beside the old one and takes over zone by zone; at the end it goes back.
+"""A deploy: a new version that stands ready beside the old one takes over zone by zone; at the end it goes back.
 
-    prepare: start it --> begin: first zone --roll_s--> next zone ... --> end: all back, and it drains, and stops
+    start: it waits --> begin: first zone --roll_s--> next zone ... --> end: all back, and it drains, and stops
 
 Nobody is cut off: who asked the old version is answered by it. Orders are reached through the link, bots through the
 front door; both are told where to send what comes next.

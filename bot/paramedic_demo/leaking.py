@@ -18,7 +18,7 @@ from paramedic_demo.faults import FaultSpec
 FULL = 4.0  # memory at which the process dies, of what it had when the leak began
 PRESSED = 0.6  # of the way there, from which on memory is short
 STEP_S = 0.2
-OBJECTS_A_STEP = 4000
+OBJECTS_A_STEP = 1500
 STATUS = Path("/proc/self/statm")
 USUAL_BYTES = 7e7  # where the system does not say
 

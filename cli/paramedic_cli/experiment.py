@@ -34,7 +34,6 @@ from paramedic_demo.scenario import Fault, Scenario
 
 TICK_S = 1.0
 USER_DEADLINE_S = 10.0  # the load generator's; its last answers may take this long
-PREPARE_S = 12.0  # before a fault: a new version is started then, for example
 READY_S = 120.0  # a busy machine loads scikit-learn slowly
 
 
@@ -132,6 +131,8 @@ class Experiment:
         self._stack.callback(fleet.stop)
         fleet.start()
         fleet.wait_ready(READY_S)
+        for one in self._plan.scenario.happenings:
+            fleet.prepare(one)  # before users come: what a start costs is no part of the fault
         self.progress.addresses = {"chat": fleet.front_url, **self.progress.addresses}
         return fleet
 
@@ -168,10 +169,6 @@ class Experiment:
         self._tick_until(began_at + self._plan.scenario.duration_s, load)
         if load.wait(USER_DEADLINE_S + 5.0) is None:
             self._say("the load generator did not end by itself and was stopped")
-
-    def prepare(self, fleet: Fleet, fault: Fault) -> None:
-        if fault.kind not in STRANGERS:
-            fleet.prepare(fault)
 
     def inject(self, fleet: Fleet, fault: Fault) -> None:
         self.progress.injected[fault.name] = time.time()
@@ -269,9 +266,8 @@ Step = tuple[float, Callable[[Experiment, Fleet, Fault], None], Fault]
 def steps(scenario: Scenario) -> list[Step]:
     """What is done when, in seconds since the first message; a heal comes before an injection of the same moment."""
     heals: list[Step] = [(one.until_s, Experiment.heal, one) for one in scenario.happenings]
-    early: list[Step] = [(max(0.0, one.at_s - PREPARE_S), Experiment.prepare, one) for one in scenario.happenings]
     injections: list[Step] = [(one.at_s, Experiment.inject, one) for one in scenario.happenings]
-    return sorted(heals + early + injections, key=lambda step: step[0])
+    return sorted(heals + injections, key=lambda step: step[0])
 
 
 def plain_environment(env: Mapping[str, str] = os.environ) -> dict[str, str]:

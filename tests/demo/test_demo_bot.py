@@ -311,11 +311,12 @@ def test_the_bare_bot_passes_on_what_it_gets(bare, healthy, kind, is_bad):
 
 
 BARE = """
-import json, sys
+import json, random, sys
 from paramedic_demo.front_door.__main__ import bare_door
 from paramedic_demo.support_bot.__main__ import bare_bot
+from paramedic_demo.support_bot.troubles import Troubles
 from paramedic_demo.support_bot.wire import Settings
-bare_bot(Settings("http://a", "http://b", "http://o", "m", "n", "k", ":memory:"), "eu-1a")
+bare_bot(Settings("http://a", "http://b", "http://o", "m", "n", "k", ":memory:"), Troubles(random.Random()), "eu-1a")
 bare_door({"eu-1a": "http://a"})
 names = {module.partition(".")[0] for module in sys.modules}
 print(json.dumps(sorted(names & {"paramedic", "sklearn", "openai"})))

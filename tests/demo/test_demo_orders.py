@@ -82,4 +82,4 @@ def test_a_hang_never_answers(orders):
 def test_a_provider_fault_is_not_one_of_its_own(orders):
     got = orders.post("/_fault", json={"kind": "rate_limit"})
     assert got.status_code == 400
-    assert "kind must be errors, hang, outage, slow, auth," in got.json()["mistakes"]
+    assert "kind must be errors, hang, outage, slow, auth," in got.json()["mistakes"][0]
