@@ -1,6 +1,6 @@
 """Rows of the store as the JSON of the API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,12 @@ from paramedic_detector.api.schemas import (
     IncidentSummary,
     Mark,
     Panel,
+    SimilarOut,
     SuspectOut,
     TimelineEvent,
     TraceOut,
 )
+from paramedic_detector.diagnosis.similar import PastIncident, similar
 from paramedic_detector.store.incidents import Case
 from paramedic_detector.store.tables import AckRow, ActionRow, EventRow, IncidentRow
 
@@ -95,11 +97,17 @@ def action_out(row: ActionRow, acks: Sequence[AckRow]) -> ActionOut:
     )
 
 
-def detail(case: Case, events: Sequence[EventRow], panels: Sequence[Panel]) -> IncidentDetail:
+def detail(
+    case: Case,
+    events: Sequence[EventRow],
+    panels: Sequence[Panel],
+    past: Mapping[str, tuple[IncidentRow, PastIncident]],
+) -> IncidentDetail:
     """Everything about one incident.
 
     Args:
         panels: Live ones while it is open, the kept ones afterwards.
+        past: Earlier incidents by id, to name those that looked alike.
     """
     row = case.incident
     return IncidentDetail(
@@ -123,10 +131,31 @@ def detail(case: Case, events: Sequence[EventRow], panels: Sequence[Panel]) -> I
         timeline=[TimelineEvent.model_validate({"at": moment(e.at), "kind": e.kind, "text": e.text}) for e in events],
         evidence=evidence(case, panels),
         traces=[TraceOut.model_validate(trace) for trace in row.traces],
-        similar=[],
+        similar=_similar(case, past),
         changes=[ChangeNote.model_validate(one | {"at": moment(one["at"])}) for one in row.changes],
         merged_into=f"INC-{row.merged_into}" if row.merged_into is not None else "",
     )
+
+
+def _similar(case: Case, past: Mapping[str, tuple[IncidentRow, PastIncident]]) -> list[SimilarOut]:
+    fingerprints = {alert.fingerprint for alert in case.alerts}
+    return [
+        SimilarOut(
+            id=one.incident.id,
+            title=past[one.incident.id][0].title,
+            opened_at=moment(one.incident.opened_at),
+            match=round(one.likeness, 3),
+            ended_by=_ended_by(past[one.incident.id][0]),
+        )
+        for one in similar(fingerprints, [incident for _, incident in past.values()])
+    ]
+
+
+def _ended_by(row: IncidentRow) -> str:
+    """What was done then; "itself" when nothing was."""
+    if row.done or row.resolved_at is None:
+        return row.done
+    return f"itself, after {max(1, round((row.resolved_at - row.onset_at) / 60))} min"
 
 
 def evidence(case: Case, panels: Sequence[Panel]) -> Evidence:

@@ -27,7 +27,7 @@ from paramedic_detector.engine.engine import Health
 from paramedic_detector.evidence import Vitals
 from paramedic_detector.slo.judge import Objectives
 from paramedic_detector.store import actions as stored
-from paramedic_detector.store import incidents, labels, outbox, records
+from paramedic_detector.store import incidents, labels, outbox, past, records
 from paramedic_detector.store.store import Store
 from paramedic_detector.store.tables import AlertRow, IncidentRow
 from paramedic_detector.values import IncidentState
@@ -102,9 +102,10 @@ class Backend:
             if case is None:
                 raise Unknown(f"there is no incident INC-{number}")
             events = incidents.timeline(session, number)
+            before = past.past_incidents(session, case.incident)
         kept = case.incident.evidence
         panels = [Panel.model_validate(one) for one in kept["panels"]] if kept else self._live_panels(case)
-        return views.detail(case, events, panels)
+        return views.detail(case, events, panels, before)
 
     def feedback(self, number: int) -> list[FeedbackOut]:
         """What people said of an incident.
