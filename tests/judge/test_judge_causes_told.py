@@ -86,3 +86,11 @@ def test_fingerprints_of_names_with_slashes_stay_as_they_are():
 
 def test_two_empty_sets_are_not_alike():
     assert likeness(frozenset(), frozenset()) == 0
+
+
+def test_votes_decide_where_the_alerts_look_the_same_everywhere_and_not_where_one_stands_out():
+    everywhere = [Told(f"db{n}", signal="ping", kind="up") for n in (1, 2, 3)]
+    before = [Confirmed(tuple(everywhere), "db2") for _ in range(3)]
+    assert next(iter(rank_told(everywhere, before))) == "db2"
+    alone = [Told("db3", signal=f"memory_{n}_used", kind="up") for n in ("a", "b", "c")]
+    assert next(iter(rank_told([everywhere[0], *alone], before))) == "db3"

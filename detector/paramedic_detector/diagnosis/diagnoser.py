@@ -87,6 +87,7 @@ class Diagnoser:
             if not self._wanted:
                 return
             self._wanted = False
+            self.causes.warm_up()
             try:
                 self._model = Model.load(self._path)
             except FileNotFoundError as error:

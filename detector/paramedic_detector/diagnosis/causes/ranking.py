@@ -55,6 +55,12 @@ class Causes:
         self._known = Index()
         self._calm: dict[tuple[object, ...], tuple[Quiet, list[Noise]]] = {}
 
+    def warm_up(self) -> None:
+        """Load now what would keep the first incident waiting."""
+        for module in self.modules:
+            if isinstance(module, Delays):
+                module.warm_up()
+
     def rank(
         self,
         alerts: Sequence[Alert],

@@ -7,6 +7,9 @@
     twins                  other instances of the same service get a part of each other's score
     history                votes of earlier confirmed incidents that looked alike
 
+What the alerts say and how the votes fall are two opinions of equal worth, each with one whole to share out: who is
+alone in looking odd gets nearly all of it, and nobody much where many do.
+
 Causal: rarity and votes come from earlier incidents only.
 """
 
@@ -24,7 +27,6 @@ from paramedic_detector.diagnosis.similar import likeness
 
 CALLS_COUNT: Final = 0.3
 TWINS_COUNT: Final = 0.6
-VOTES_COUNT: Final = 0.75
 VOTE_POWER: Final = 2.0  # of the likeness: those that are hardly alike hardly vote
 TWIN_VOTES: Final = 0.8
 _DIGITS: Final = re.compile(r"\d+")
@@ -97,10 +99,10 @@ def rank_told(
     names = set(candidates) or {alert.component for alert in alerts} | {one.root for one in earlier} - {""}
     twins = _twins(names, services)
     scores = _spilled(_scores(alerts, earlier, names), twins, TWINS_COUNT)
-    found = _scaled(scores)
+    found = _shared(scores)
     if history:
-        votes = _scaled(_votes(alerts, earlier, names, twins))
-        found = {name: found.get(name, 0.0) + VOTES_COUNT * votes.get(name, 0.0) for name in {*found, *votes}}
+        votes = _shared(_votes(alerts, earlier, names, twins))
+        found = {name: found.get(name, 0.0) + votes.get(name, 0.0) for name in {*found, *votes}}
     return dict(sorted(found.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -165,3 +167,8 @@ def _twins(names: Collection[str], services: Mapping[str, str] | None) -> dict[s
 def _scaled(scores: Mapping[str, float]) -> dict[str, float]:
     most = max(scores.values(), default=0.0)
     return {name: score / most for name, score in scores.items()} if most > 0 else dict(scores)
+
+
+def _shared(scores: Mapping[str, float]) -> dict[str, float]:
+    whole = sum(scores.values())
+    return {name: score / whole for name, score in scores.items()} if whole > 0 else dict(scores)
