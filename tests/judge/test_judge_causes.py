@@ -10,9 +10,9 @@ from judge_shop import Shop
 
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.diagnosis.causes.delays import attributed
-from paramedic_detector.diagnosis.causes.fusion import noise_of
+from paramedic_detector.diagnosis.causes.fusion import Part, fused, noise_of
 from paramedic_detector.diagnosis.causes.module import Evidence
-from paramedic_detector.diagnosis.causes.ranking import Causes
+from paramedic_detector.diagnosis.causes.ranking import Causes, averaged
 from paramedic_detector.diagnosis.causes.roles import Role, role_of
 from paramedic_detector.diagnosis.causes.stats import chance_above, quantiles_s, share_evidence
 from paramedic_detector.incidents.topology import Topology
@@ -177,3 +177,57 @@ def test_shares_must_differ_much_and_not_by_chance():
 )
 def test_the_words_of_a_metric_say_its_role(metric, role):
     assert role_of(metric) is role
+
+
+def test_one_slow_call_is_no_evidence_of_a_slow_service_and_many_are():
+    def first(calls: int) -> float:
+        table, rows = SeriesTable(), []
+        key = SeriesKey("op", ("cart", "GET /", "server", "", "", "", "1"))
+        for ts in range(T0, NOW + 1):
+            rows.append(row(key, ts, 2, self_time=histogram(0.01, 0.012)))
+            if ONSET <= ts < ONSET + calls:
+                rows.append(row(SeriesKey("op", ("rare", "PUT /", *key.parts[2:])), ts, 1, self_time=histogram(0.9)))
+            elif ts < ONSET - 15 and ts % 10 == 0:
+                rows.append(row(SeriesKey("op", ("rare", "PUT /", *key.parts[2:])), ts, 1, self_time=histogram(0.01)))
+        table.add(batch(rows, NOW + 1))
+        found = Causes().rank((), table, Topology.of(table, NOW), NOW, ONSET)
+        return next((one.probability for one in found if one.target.peer == "rare"), 0.0)
+
+    assert first(1) < 0.6 < first(12)
+
+
+def test_looks_since_before_the_onset_count_less_the_earlier_they_are():
+    loud, quiet = np.array([3.0]), np.array([0.0])
+    now, before, long_before = (float(averaged(np.stack(looks))[0]) for looks in (
+        (loud, quiet, quiet), (quiet, loud, quiet), (quiet, quiet, loud)))  # fmt: skip
+    assert 3.0 > now > before > long_before > 0.0
+
+
+def test_lines_and_their_order_add_up_and_other_evidence_counts_in_part():
+    gain, none = np.array([1.0]), Evidence(np.ones((1, 1)), np.ones(1), lambda _: "")
+    flow, lines, delays = (Part(name, gain, np.zeros(1), none) for name in ("flow", "lines", "delays"))
+    assert fused([flow, lines], 1)[0] == pytest.approx(2.0)
+    assert fused([flow, delays], 1)[0] == pytest.approx(1.5)
+
+
+def test_a_quarter_of_quiet_pieces_may_hold_incidents_that_nobody_knew_of():
+    scores = np.full((12, 5), 1.0)
+    scores[:3] = 40.0
+    assert noise_of(Evidence(scores, np.ones(12), lambda _: ""), least=0.1).max() < 12
+
+
+def test_a_small_process_that_does_what_larger_ones_always_do_is_no_suspect():
+    def first(peak: float) -> float:
+        rng, rows = np.random.default_rng(2), []
+        for ts in range(T0, NOW + 1, 5):
+            for number in range(8):
+                usual = 0.01 if number == 0 else float(200 + 40 * rng.random())
+                value = peak if number == 0 and ts >= ONSET else usual
+                key = SeriesKey("gauge", (f"s{number}", f"s{number}-x", "cpu_usage"))
+                rows.append(row(key, ts) | {"count": 1, "sum": value, "min": value, "max": value})
+        table = SeriesTable()
+        table.add(batch(rows, NOW + 1))
+        found = Causes().rank((), table, Topology.of(table, NOW), NOW, ONSET)
+        return next((one.probability for one in found if one.target.peer == "s0"), 0.0)
+
+    assert first(3.0) < 0.5 < first(900.0)
