@@ -29,6 +29,7 @@ class Signal(StrEnum):
     MISSING = "missing"  # traffic that stopped
     DROP = "drop"  # far fewer calls than usual, but some
     SURGE = "surge"
+    FANOUT = "fanout"  # more calls for each request of the caller: retries, an agent that goes round and round
     TOKENS = "tokens"  # tokens a call, far above usual
     COST = "cost"  # money a second or a call, far above usual
     REFUSED = "refused"  # calls that guards would not make

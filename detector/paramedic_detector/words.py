@@ -42,6 +42,7 @@ SIGNALS: Final[dict[str, str]] = {
     Signal.USELESS: "gives useless answers",
     Signal.MISSING: "went silent",
     Signal.SURGE: "gets more traffic than usual",
+    Signal.FANOUT: "is called more often for each request than usual",
     Signal.COST: "costs more than usual",
     Signal.REFUSED: "is left alone by its callers",
     Signal.OWN_TIME: "is slower than usual by itself",

@@ -5,9 +5,10 @@
 A failed call points at the callee. A slow call between two of our own services points at both: a sick service slows
 what calls it and what it calls, so the culprit is whoever explains most links. A level of a service (memory, a
 pool) points at that service, and at nobody when the service is in no call at all: then what began together is
-one cause.
+one cause. Calls that nobody asked for are the caller's doing, save when the callee fails: then they are retries.
 An alert on a caller is a symptom when something that it calls is abnormal too and began no later. A refused
-connection is never a symptom: no sick dependency unplugs the process above it. Nor is one zone of several, unless
+connection is never a symptom: no sick dependency unplugs the process above it. Nor are more calls a request: they are
+what makes the callee slow. Nor is one zone of several, unless
 its calls do nothing but wait: which zone the last hung calls end in is chance.
 """
 
@@ -24,7 +25,7 @@ OPENING: Final = frozenset(
     {
         Signal.ERRORS, Signal.RATE_LIMITED, Signal.AUTH, Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.FIRST_TOKEN,
         Signal.HANG, Signal.USELESS, Signal.REFUSED, Signal.TOKENS, Signal.COST, Signal.GAUGE, Signal.DRIFT, Signal.SLO,
-        Signal.OUTSIDE,
+        Signal.OUTSIDE, Signal.FANOUT,
     }
 )  # fmt: skip
 TELLING: Final = frozenset({Signal.ERRORS, Signal.RATE_LIMITED, Signal.AUTH, Signal.USELESS})  # how a thing fails
@@ -130,7 +131,7 @@ def culprits(alerts: Sequence[Alert], topology: Topology) -> dict[str, list[Aler
     found: dict[str, list[Alert]] = defaultdict(list)
     doubtful: list[Alert] = []
     for alert in alerts:
-        if alert.signal in LEVELS:
+        if alert.signal in LEVELS or alert.signal is Signal.FANOUT:
             continue
         possible = suspects(alert, topology)
         if len(possible) == 1:
@@ -141,6 +142,11 @@ def culprits(alerts: Sequence[Alert], topology: Topology) -> dict[str, list[Aler
     for part in _by_onset(doubtful):
         certain = {peer for peer, own in sure.items() if began_together(own, part)}
         _share_out(part, certain, found, topology)
+    for alert in alerts:
+        if alert.signal is Signal.FANOUT:
+            caller, callee = link(alert)
+            fails = any(one.signal in TELLING for one in found.get(callee, ()))
+            found[callee if fails or not caller else caller].append(alert)
     _add_levels([alert for alert in alerts if alert.signal in LEVELS], found, topology)
     return dict(found)
 
@@ -227,7 +233,7 @@ def began_together(some: Sequence[Alert], others: Sequence[Alert]) -> bool:
 
 def below(peer: str, own: Sequence[Alert], by_peer: Mapping[str, Sequence[Alert]], topology: Topology) -> list[str]:
     """Abnormal peers below this one that can explain its alerts."""
-    if own_fault(own) or one_member_of_many(peer, own, topology):
+    if own_fault(own) or one_member_of_many(peer, own, topology) or any(one.signal is Signal.FANOUT for one in own):
         return []
     since, itself = began(own), shows_itself(own)
     return [

@@ -15,7 +15,9 @@ TIMES: Final = 2.0  # a call must use this many times the usual tokens
 LEAST_CALLS: Final = 4.0
 LEAST_SECONDS: Final = 10.0  # with tokens, before anything is usual
 MIXED: Final = 0.25  # what is asked changes: spread of the mean of a window, as a share of it
+OVER: Final = 1.5  # times the usual tokens: when the calls of the last seconds use less, it is over
 FROM: Final = WINDOWS_S.index(8)  # shorter windows say too little
+LATELY: Final = WINDOWS_S.index(16) - FROM
 
 
 def tokens(view: View) -> list[Finding]:
@@ -33,6 +35,7 @@ def tokens(view: View) -> list[Finding]:
     expected = usual[numbers].astype(np.float64)
     z = (a_call - expected) / np.sqrt(_variance(view, numbers) / np.maximum(calls, 1) + (MIXED * expected) ** 2 + 1e-9)
     z = np.where((calls >= LEAST_CALLS) & (a_call >= TIMES * expected), z, 0.0)
+    z[:, (calls[LATELY] > 0) & (a_call[LATELY] < OVER * expected)] = 0.0
     window = z.argmax(axis=0)
     at = np.arange(len(numbers))
     score = np.minimum(z[window, at] ** 2 / 4.6, 300.0)

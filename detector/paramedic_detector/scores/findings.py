@@ -26,7 +26,9 @@ SLOW_SPREAD_S: Final = 3  # slow calls must end in so many different seconds: on
 MOST: Final = 500  # alerts of one step
 SHOWN: Final = 100  # of them, those with example spans
 TIMED: Final = frozenset({Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.FIRST_TOKEN})
-_COUNTED: Final = frozenset({Signal.MISSING, Signal.SURGE, Signal.DROP, Signal.TOKENS})  # not a share of bad calls
+_COUNTED: Final = frozenset(
+    {Signal.MISSING, Signal.SURGE, Signal.DROP, Signal.TOKENS, Signal.FANOUT}
+)  # not a share of bad calls
 
 Line = NDArray[np.float32]
 
@@ -147,7 +149,9 @@ def _onset(bad: Line, good: Line, finding: Finding) -> int:
     share = min(max(finding.bad / max(finding.calls, 1.0), 0.02), 0.98)
     usual = min(max(finding.usual, 0.002), share / 2)
     gain = bad * np.log(share / usual) + good * np.log((1 - share) / (1 - usual))
-    return int(np.argmax(np.cumsum(gain[::-1])[::-1]))
+    return (
+        len(gain) - 1 - int(np.argmax(np.cumsum(gain[::-1])))
+    )  # the latest of equals: seconds without a call say nothing
 
 
 def _described(seen: Sequence[_Seen], table: SeriesTable, now: float) -> list[Alert]:
@@ -165,7 +169,9 @@ def _alert(
 ) -> Alert:
     finding = seen.finding
     share = finding.bad / finding.calls if finding.calls else 1.0
-    hurt = {Signal.SURGE: 0.0, Signal.DROP: 0.0, Signal.TOKENS: 0.0, Signal.MISSING: 1.0}.get(finding.signal, share)
+    hurt = {Signal.SURGE: 0.0, Signal.DROP: 0.0, Signal.TOKENS: 0.0, Signal.FANOUT: 0.0, Signal.MISSING: 1.0}.get(
+        finding.signal, share
+    )
     return Alert(
         key=table.keys[finding.number],
         signal=finding.signal,

@@ -167,7 +167,8 @@ class Levels:
     def _alerts(self, now: float) -> list[Alert]:
         runs = self.runs
         fresh = now - runs.last_at <= STALE_STEPS * np.maximum(runs.step, BIN_S) + BIN_S * RATE_BINS
-        rows = np.flatnonzero(((runs.alone > 0) | runs.active) & fresh & runs.judged)
+        saves = (self.rows.kind == Kind.COST) & ~runs.upwards  # what costs less than usual hurts nobody
+        rows = np.flatnonzero(((runs.alone > 0) | runs.active) & fresh & runs.judged & ~saves)
         if not len(rows):
             return []
         self.threshold = float(np.log10(max(1, (runs.judged & (now - runs.last_at < 3600)).sum()))) + MARGIN

@@ -19,6 +19,7 @@ import numpy as np
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.scores.amounts import tokens
 from paramedic_detector.scores.baselines import Baselines, Flags
+from paramedic_detector.scores.fanout import fanout
 from paramedic_detector.scores.findings import Finding, alerts_of
 from paramedic_detector.scores.hangs import hangs
 from paramedic_detector.scores.levels import Levels
@@ -32,7 +33,7 @@ from paramedic_detector.series.slots import Cell
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert
 
-SIGNALS: Final[tuple[Callable[[View], list[Finding]], ...]] = (bad_calls, slow_calls, hangs, traffic, tokens)
+SIGNALS: Final[tuple[Callable[[View], list[Finding]], ...]] = (bad_calls, slow_calls, hangs, traffic, tokens, fanout)
 COLD_S: Final = 15  # after a silence a series is slow for a while, and that is no fault
 
 

@@ -51,6 +51,8 @@ def sentence(signal: Signal, seen: Seen, types: dict[str, int], onset: float) ->
         return f"no call for {seen.window_s:.0f} s (usual {seen.usual:.1f} a second), {since}"
     if signal in (Signal.SURGE, Signal.DROP):
         return f"{value:.2g} calls a second (usual {seen.usual:.2g})"
+    if signal is Signal.FANOUT:
+        return f"{value:.2g} times for each request (usual {seen.usual:.2g}), {since}"
     if signal is Signal.TOKENS:
         return f"{value:.0f} tokens a call over {round(seen.calls)} calls (usual {seen.usual:.0f}), {since}"
     share = f"{100 * seen.bad / max(seen.calls, 1):.0f} % of {round(seen.calls)} calls"

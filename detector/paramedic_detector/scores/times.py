@@ -24,6 +24,8 @@ from paramedic_detector.values import Signal
 
 LEAST_SLOW: Final = 3  # calls
 SLOW_SHARE: Final = 0.5  # most calls must be slow: some always are
+FAR_SHARE: Final = 0.2  # or so many, when they are far above the limit: what is lost on the way is sent again, late
+LEAST_FAR: Final = 5  # calls
 LARGE_EFFECT: Final = 1.0  # decades: that most calls are slow is seldom chance
 ENOUGH: Final = 10.0  # calls that a window must usually hold: more in less time are a clump, one thing that happened
 KNOWN_SHARE: Final = 0.5  # self-time and gap speak for a series when so many of its calls have one
@@ -70,19 +72,28 @@ def _found(view: View, channel: int, of: np.ndarray) -> list[Finding]:
             slow_bucket=np.minimum(times.limit[channel, source] + FAR, BUCKETS - 1).astype(np.int16),
         )  # fmt: skip
         found += _judged(view, _of(far, some))
+        found += _judged(view, _of(far, some), share=FAR_SHARE, least=LEAST_FAR, less=0.0)
     best = {(one.number, one.signal): one for one in sorted(found, key=lambda one: one.score)}
     return list(best.values())
 
 
-def _judged(view: View, cells: Cells) -> list[Finding]:
+def _judged(
+    view: View, cells: Cells, share: float = SLOW_SHARE, least: int = LEAST_SLOW, less: float = LARGE_EFFECT
+) -> list[Finding]:
+    """The findings, by what the channel means for each series.
+
+    Args:
+        share, least, less: What `judge` asks: how many of the calls are slow, and how sure that must be.
+    """
     if cells.channel != SELF_TIME:
-        return _judged_as(view, Signal.SLOW if cells.channel == DURATION else Signal.FIRST_TOKEN, cells)
+        signal = Signal.SLOW if cells.channel == DURATION else Signal.FIRST_TOKEN
+        return judge(view, signal, cells, effect=share, least_bad=least, less=less)
     ops = view.cast.ops[cells.numbers]
-    return _judged_as(view, Signal.OWN_TIME, _of(cells, ops)) + _judged_as(view, Signal.GAP, _of(cells, ~ops))
-
-
-def _judged_as(view: View, signal: Signal, cells: Cells) -> list[Finding]:
-    return judge(view, signal, cells, effect=SLOW_SHARE, least_bad=LEAST_SLOW, less=LARGE_EFFECT)
+    return [
+        finding
+        for signal, mine in ((Signal.OWN_TIME, ops), (Signal.GAP, ~ops))
+        for finding in judge(view, signal, _of(cells, mine), effect=share, least_bad=least, less=less)
+    ]
 
 
 def _source(view: View, numbers: Numbers, channel: int) -> Numbers:

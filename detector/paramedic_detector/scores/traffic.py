@@ -55,6 +55,7 @@ def _missing(view: View) -> list[Finding]:
     scores = -quiet_s * np.log10(np.clip(idle, 1e-3, 1))
     odd = (scores >= view.threshold) & (view.rate[numbers] * quiet_s >= LEAST_SILENT)
     odd &= _users_come(view) | np.isin(numbers, view.cast.entry)
+    odd &= ~_replaced(view, numbers)
     return [
         Finding(
             int(numbers[at]), Signal.MISSING, float(scores[at]), float(quiet_s[at]), 0.0, 0.0,
@@ -64,6 +65,13 @@ def _missing(view: View) -> list[Finding]:
     ]  # fmt: skip
 
 
+def _replaced(view: View, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the series are silent because another version of the same thing gets their calls."""
+    calls = view.recent.of(Cell.COUNT)[SURGE_WINDOW]
+    alive = np.bincount(view.cast.place, calls, len(view.cast.place) + 1)
+    return np.asarray(alive[view.cast.place[numbers]] > 0)
+
+
 def _users_come(view: View) -> bool:
     """Whether the services that nobody calls still get a good part of their usual traffic."""
     now = view.recent.of(Cell.COUNT)[SURGE_WINDOW, view.cast.entry].sum()
@@ -71,12 +79,16 @@ def _users_come(view: View) -> bool:
     return bool(now >= USERS_COME * usual)
 
 
-def _spread(view: View, numbers: NDArray[np.int64], usual: Array) -> Array:
-    """Standard deviation of the calls in a window that usually has `usual` of them."""
+def spread(view: View, numbers: NDArray[np.int64], usual: Array, waves: float = WAVES) -> Array:
+    """(n,) standard deviation of the calls of each series in a window that usually has `usual` of them.
+
+    Args:
+        waves: How much what is expected differs from one moment to another, as a share of it.
+    """
     base = view.base
     busy = np.clip(base.active[numbers] / np.maximum(base.seconds[numbers], 1), 0.01, 1)  # seconds with a call
     clusters = view.rate[numbers] * (1 / busy - 1)
-    return np.asarray(np.sqrt(usual + usual * clusters + (WAVES * usual) ** 2 + 1))
+    return np.asarray(np.sqrt(usual + usual * clusters + (waves * usual) ** 2 + 1))
 
 
 def _surge(view: View) -> list[Finding]:
@@ -88,7 +100,7 @@ def _surge(view: View) -> list[Finding]:
     if not len(numbers):
         return []
     calls, expected = seen[numbers].astype(np.float64), usual[numbers].astype(np.float64)
-    z = (calls - expected) / _spread(view, numbers, expected)
+    z = (calls - expected) / spread(view, numbers, expected)
     return [
         Finding(
             int(numbers[at]), Signal.SURGE, float(z[at] ** 2 / 4.6), span_s, calls[at], calls[at],
@@ -108,7 +120,7 @@ def _drop(view: View) -> list[Finding]:
     if not len(numbers) or view.recent.seconds()[DROP_WINDOW] < WINDOWS_S[DROP_WINDOW] - 5:
         return []
     calls, expected = seen[numbers].astype(np.float64), usual[numbers].astype(np.float64)
-    z = (expected - calls) / _spread(view, numbers, calls)
+    z = (expected - calls) / spread(view, numbers, calls)
     return [
         Finding(
             int(numbers[at]), Signal.DROP, float(z[at] ** 2 / 4.6), span_s, calls[at], calls[at],

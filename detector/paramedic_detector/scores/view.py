@@ -26,8 +26,13 @@ class Cast:
         self.ops: Flags = np.empty(0, bool)
         self.inner: Flags = np.empty(0, bool)  # steps inside a service: some, as the handling of errors, only ever fail
         self.elder: Numbers = np.empty(0, np.int64)  # the older series of the same thing: another version or zone
+        self.place: Numbers = np.empty(0, np.int64)  # the first series of the same thing in any version, in this zone
         self.entry: Numbers = np.empty(0, np.int64)  # where users come in
+        self.edges: Flags = np.empty(0, bool)
+        self._serving: dict[str, list[int]] = {}  # by service, the operations that it serves
+        self._steps: dict[str, dict[str, list[int]]] = {}  # by service and callee or operation: what requests lead to
         self._eldest: dict[SeriesKey, int] = {}
+        self._firsts: dict[SeriesKey, int] = {}
         self._callees: set[str] = set()
         self._doors: list[tuple[int, str, bool]] = []  # series, service, serves
 
@@ -43,10 +48,29 @@ class Cast:
         self.arriving = np.concatenate([self.arriving, calls & ~client])
         self.ops = np.concatenate([self.ops, np.array([key.family == "op" for key in fresh], bool)])
         self.inner = np.concatenate([self.inner, np.array([key.part("kind") == "internal" for key in fresh], bool)])
+        self.edges = np.concatenate([self.edges, np.array([key.family == "edge" for key in fresh], bool)])
+        for number, key in enumerate(fresh, start):
+            self._place(number, key)
         elders = [self._eldest.setdefault(_without(key), start + place) for place, key in enumerate(fresh)]
         self.elder = np.concatenate([self.elder, np.array(elders, np.int64)])
+        firsts = [self._firsts.setdefault(_unversioned(key), start + place) for place, key in enumerate(fresh)]
+        self.place = np.concatenate([self.place, np.array(firsts, np.int64)])
         if calls.any():
             self._find_entries(fresh, start)
+
+    def served(self, service: str) -> Numbers:
+        """The operations that a service serves, in all zones and versions."""
+        return np.array(self._serving.get(service, ()), np.int64)
+
+    def steps(self, service: str) -> dict[str, Numbers]:
+        """What a service does for its requests: by callee the edges to it, by operation its own steps; all zones."""
+        return {step: np.array(numbers, np.int64) for step, numbers in self._steps.get(service, {}).items()}
+
+    def _place(self, number: int, key: SeriesKey) -> None:
+        if key.family == "op" and key.part("kind") in ("server", "consumer"):
+            self._serving.setdefault(key.part("service"), []).append(number)
+        if step := step_of(key):
+            self._steps.setdefault(step[0], {}).setdefault(step[1], []).append(number)
 
     def _find_entries(self, fresh: list[SeriesKey], start: int) -> None:
         """Operations that serve and whose service nobody calls; without such, any that wait for nobody's call."""
@@ -59,6 +83,20 @@ class Cast:
         first = [(number, serves) for number, service, serves in self._doors if service not in self._callees]
         serving = [number for number, serves in first if serves]
         self.entry = np.array(serving or [number for number, _ in first], np.int64)
+
+
+def step_of(key: SeriesKey) -> tuple[str, str] | None:
+    """Whose step a series counts, and which: a call to a callee, or an operation inside; None for other series."""
+    if key.family == "edge":
+        return key.part("caller"), key.part("callee")
+    if key.family == "op" and key.part("kind") == "internal":
+        return key.part("service"), f"{key.part('operation')}()"
+    return None
+
+
+def _unversioned(key: SeriesKey) -> SeriesKey:
+    """The key of the same thing in any version."""
+    return SeriesKey("op", (*key.parts[:-1], "")) if key.family == "op" else key
 
 
 def _without(key: SeriesKey) -> SeriesKey:

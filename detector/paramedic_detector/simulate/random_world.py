@@ -233,9 +233,9 @@ def _own(rng: np.random.Generator, least_s: float, most_s: float) -> float:
 
 
 def _sized(graph: Graph, loads: Loads, rng: np.random.Generator) -> Graph:
-    """Workers for each service, so that a fifth of them or so is busy."""
+    """Workers for each service: a tenth or so is busy, at most half in a usual burst, and no call waits behind one."""
     services = []
     for one in graph.services:
-        busy = float(rng.uniform(0.06, 0.3))
-        services.append(replace(one, workers=max(0.05, loads.demand.get(one.name, 0.01) / busy)))
+        busy = float(rng.uniform(0.05, 0.2))
+        services.append(replace(one, workers=max(2.0, loads.demand.get(one.name, 0.01) / busy)))
     return replace(graph, services=tuple(services))
