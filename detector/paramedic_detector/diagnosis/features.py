@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paramedic.contract.command import Target
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.diagnosis.causes.sentences import kind_of
+from paramedic_detector.diagnosis.compare import MOST_SHIFT
 from paramedic_detector.diagnosis.measures import MEASURES, Rows, measures_of
 from paramedic_detector.diagnosis.reading import DURING_S, LOOK_BACK_S, Reading
 from paramedic_detector.diagnosis.taxonomy import FEATURES, KINDS
@@ -32,7 +33,12 @@ SILENCE_COUNTS: Final = 4.0  # calls, as evidence
 ALERT_COUNTS: Final = 2.0  # calls, as evidence, of an alert that counts no bad calls
 ONE_VOTE: Final = 0.3  # share of bad calls from which a member is hurt, when it has enough
 FELT_SHARE: Final = 0.3  # share of slow calls from which slowness counts without an alert
-SHIFT_FROM, SHIFT_FULL = 0.6, 1.6  # powers of two between which "more than usual" goes from 0 to 1
+SHIFT: Final = (0.6, 1.6)  # powers of two between which "more than usual" goes from 0 to 1
+BURST: Final = (1.0, 1.8)  # the same for users, who come in bursts of twice the usual and more
+TRIES: Final = (0.8, 2.0)  # the same for calls a request: a client that tries three times is no storm
+SURGE_SURE: Final = 10.0  # score of a surge of users that is no burst
+FANOUT_SAYS: Final = 0.6
+POOL_SAYS: Final = 0.5  # a pool that is used far more than usual may be far from full
 _TYPES: Final = {
     Cell.SERVER_ERRORS: "server_errors",
     Cell.RATE_LIMITED: "rate_limited",
@@ -41,6 +47,7 @@ _TYPES: Final = {
     Cell.CONNECTION: "connection",
     None: "other_errors",
 }
+_BREAKS: Final = ("readerror", "protocolerror", "writeerror", "brokenpipe", "reset", "incompleteread", "payload")
 _NO_HARM: Final = frozenset({Signal.SURGE, Signal.MISSING, Signal.DROP})
 _COUNTLESS: Final = frozenset(
     {Signal.GAUGE, Signal.DRIFT, Signal.COST, Signal.TOKENS, Signal.SHAPE, Signal.LOG, Signal.FLOW}
@@ -157,18 +164,20 @@ def _features(
         "own_time": max(told[Signal.OWN_TIME], _felt(measures["own_share"])),
         "gap": max(told[Signal.GAP], _felt(measures["gap_share"])),
         "first_token": max(told[Signal.FIRST_TOKEN], _felt(measures["first_token_share"])),
-        "surge": max(float(any(_is_users_surge(a, reading.topology) for a in alerts)), _more(measures["users_shift"])),
+        "surge": max(_users_surge(alerts, reading.topology), _more(measures["users_shift"], BURST)),
         "one_member": float(bool(target.zone)),
         "new_version": measures["version_new"] * max(0.3, measures["version_guilt"]),
         "cost": max(0.6 * bool(signals & {Signal.COST, Signal.TOKENS}), _more(measures["tokens_shift"]),
                     _more(measures["cost_shift"])),
         "nlu": measures["useless_unsure"],
-        "loop": _more(measures["loop_shift"]),
-        "retries": _more(measures["per_call_shift"]),
+        "loop": max(_more(measures["loop_shift"]), FANOUT_SAYS * any(_is_step(alert) for alert in mine)),
+        "retries": max(_more(measures["per_call_shift"], TRIES),
+                       FANOUT_SAYS * any(a.signal is Signal.FANOUT and not _is_step(a) for a in mine)),
         "leak": max(float(Signal.DRIFT in signals), measures["grows"]),
-        "full": max(measures["full"], _felt(measures["gauge_pool"])),
+        "full": max(measures["full"], POOL_SAYS * _felt(measures["gauge_pool"])),
         "busy": _felt(measures["gauge_cpu"]),
         "told_wrong": max(0.0, measures["log_shift"]),
+        "broken": _broken(calls),
     }  # fmt: skip
     return found | _error_shares(calls)
 
@@ -177,9 +186,10 @@ def _felt(share: float) -> float:
     return share if share >= FELT_SHARE else 0.0
 
 
-def _more(shift: float) -> float:
-    """0 to 1 for what is more than usual; the shift comes as a part of MOST_SHIFT powers of two."""
-    return float(np.clip((shift * 5 - SHIFT_FROM) / (SHIFT_FULL - SHIFT_FROM), 0, 1))
+def _more(shift: float, between: tuple[float, float] = SHIFT) -> float:
+    """0 to 1 for what is more than usual, between two powers of two; the shift is a part of MOST_SHIFT of them."""
+    least, full = between
+    return float(np.clip((shift * MOST_SHIFT - least) / (full - least), 0, 1))
 
 
 def _error_shares(calls: Totals) -> dict[str, float]:
@@ -191,10 +201,24 @@ def _error_shares(calls: Totals) -> dict[str, float]:
     return {name: share * weight for name, share in shares.items()}
 
 
+def _broken(calls: Totals) -> float:
+    """Share of the failed calls whose connection stood and then broke; one that was refused does not count."""
+    count = sum(n for kind, n in calls.errors.items() if any(word in kind.lower() for word in _BREAKS))
+    return count / calls.failed if calls.failed else 0.0
+
+
 def _is_silent(alert: Alert, target: Target) -> bool:
     key = alert.key
     return alert.signal is Signal.MISSING and key.family == "op" and key.part("kind") == "server" and bool(target.zone)
 
 
-def _is_users_surge(alert: Alert, topology: Topology) -> bool:
-    return alert.signal is Signal.SURGE and alert.key.part("service") in topology.entry_services()
+def _users_surge(alerts: Sequence[Alert], topology: Topology) -> float:
+    """0 to 1: how sure it is that users send far more than usual."""
+    entries = topology.entry_services()
+    scores = [one.score for one in alerts if one.signal is Signal.SURGE and one.key.part("service") in entries]
+    return min(1.0, max(scores, default=0.0) / SURGE_SURE)
+
+
+def _is_step(alert: Alert) -> bool:
+    """Whether it is about calls a request of a step inside a service, such as a tool of an agent."""
+    return alert.signal is Signal.FANOUT and alert.key.family == "op"

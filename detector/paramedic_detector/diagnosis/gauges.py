@@ -26,6 +26,9 @@ FLOOR: Final = 0.1  # of the level: a smaller spread is not believed
 FULL_FROM: Final = 0.8  # a share from which a pool is nearly full
 RISING: Final = 0.8  # share of later points above earlier ones from which a level rises
 LEAST_POINTS: Final = 4
+LEAST_LATELY: Final = 3  # since the onset
+CEILING: Final = frozenset({"max", "limit", "size", "capacity"})
+TAKEN: Final = frozenset({"count", "used", "usage", "active", "in_use"})
 
 
 def group_of(metric: str) -> str:
@@ -49,12 +52,34 @@ def gauge_measures(reading: Reading, rows: Numbers) -> dict[str, float]:
         moved = _moved(reading, int(row), line[:edge])
         if abs(moved) > abs(found[f"gauge_{group}"]):
             found[f"gauge_{group}"] = moved
-        if group in ("memory", "handles", "pool", "disk"):
-            found["grows"] = max(found["grows"], _growth(line) if group != "pool" else 0.0)
+        if group in ("memory", "handles", "disk"):
+            found["grows"] = max(found["grows"], _growth(line), _growth(line[max(0, edge - 1) :], LEAST_LATELY))
         if group != "network" and group != "other" and _is_share(metric, line):
-            level = _last(line) / (100 if np.nanmax(line) > 1.5 else 1)
-            found["full"] = max(found["full"], float(np.clip((level - FULL_FROM) / (1 - FULL_FROM), 0, 1)))
+            found["full"] = max(found["full"], _nearly(_last(line) / (100 if np.nanmax(line) > 1.5 else 1)))
+    found["full"] = max(found["full"], *(_nearly(share) for share in _of_ceilings(reading, rows)), 0.0)
     return found
+
+
+def _nearly(share: float) -> float:
+    """0 to 1 for what is nearly full."""
+    return float(np.clip((share - FULL_FROM) / (1 - FULL_FROM), 0, 1))
+
+
+def _of_ceilings(reading: Reading, rows: Numbers) -> list[float]:
+    """What part of its ceiling each level takes up: `pool.used` of `pool.max`, whose other words are the same."""
+    last = {
+        reading.key(int(row)).part("metric"): _last(line)
+        for row in rows
+        if not np.isnan(line := reading.long.levels[:, row]).all()
+    }
+    ceilings = {stem: value for name, value in last.items() if (stem := _stem(name, CEILING)) and value > 0}
+    return [value / ceilings[stem] for name, value in last.items() if (stem := _stem(name, TAKEN)) and stem in ceilings]
+
+
+def _stem(metric: str, endings: frozenset[str]) -> str:
+    """The name without its last word, when that is one of `endings`; else empty."""
+    stem, _, ending = metric.rpartition(".")
+    return stem if ending in endings else ""
 
 
 def _moved(reading: Reading, row: int, line: Sums) -> float:
@@ -74,10 +99,10 @@ def _mean(stretch: Stretch, row: int) -> float | None:
     return float(stretch.cells[row, Cell.SECONDS] / said) if said else None
 
 
-def _growth(line: Sums) -> float:
+def _growth(line: Sums, least: int = LEAST_POINTS) -> float:
     """0 to 1: how steadily and how far it rose; 1 when it more than doubled without a step back."""
     seen = line[~np.isnan(line)]
-    if len(seen) < LEAST_POINTS or seen[0] <= 0:
+    if len(seen) < least or seen[0] <= 0:
         return 0.0
     later, earlier = np.triu_indices(len(seen), 1)
     rising = float((seen[earlier] > seen[later]).mean())

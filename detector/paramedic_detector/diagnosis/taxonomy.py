@@ -14,7 +14,7 @@ KINDS: Final = ("provider", "dependency", "service", "zone")
 FEATURES: Final = (
     "failing", "server_errors", "rate_limited", "auth", "timeouts", "connection", "other_errors", "refused", "hang",
     "slow", "useless", "silent", "one_member", "own_time", "gap", "surge", "new_version", "bulkhead", "cost", "nlu",
-    "loop", "retries", "leak", "first_token", "full", "busy", "told_wrong",
+    "loop", "retries", "leak", "first_token", "full", "busy", "told_wrong", "broken",
 )  # fmt: skip
 
 

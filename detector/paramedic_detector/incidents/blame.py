@@ -108,9 +108,11 @@ def patience_s(alert: Alert, least: float) -> float:
 def began(alerts: Iterable[Alert]) -> float:
     """When the first of them began, as the sharpest of them tell.
 
-    A level is known by the minute, and budgets and drifts look back for hours: each counts only without better.
+    A level is known by the minute, budgets and drifts look back for hours, and traffic changes all the time: each
+    counts only without better.
     """
     known = list(alerts)
+    known = [alert for alert in known if alert.signal in OPENING] or known
     sharp = [one for one in known if one.signal not in LOOKS_BACK | LEVELS]
     return min(alert.onset for alert in sharp or [one for one in known if one.signal not in LOOKS_BACK] or known)
 
