@@ -22,7 +22,7 @@ from paramedic_detector.values import Alert, Signal
 
 LOOK_BACK_S: Final = 2.0  # before the onset: it is known to a second or two
 USUAL_S: Final = 600.0  # what is usual, before that
-MOST: Final = 6.0  # nats for or against one zone that calls can show
+MOST: Final = 8.0  # nats for or against one zone that calls can show
 WHOLE: Final = 1.0  # nats for the whole peer, when calls show nothing
 ANOTHER: Final = 2.0  # nats against one zone for each further one that is hurt
 SLOW_Q: Final = 0.95  # of usual durations: what takes longer is slow
