@@ -36,6 +36,7 @@ class Wanted:
     data: tuple[Path, ...]
     systems: int
     held_out: int
+    jobs: int
     examples: Path | None
     out: Path | None
     seed: int
@@ -96,7 +97,7 @@ def _in_use(shelf: Shelf) -> Model | None:
 def _simulated(wanted: Wanted, progress: Progress) -> list[Example]:
     if wanted.examples is not None and wanted.examples.exists():
         return kept.load(wanted.examples)
-    found = list(simulations(wanted.systems, wanted.held_out, progress))
+    found = list(simulations(wanted.systems, wanted.held_out, progress, wanted.jobs))
     if wanted.examples is not None:
         kept.save(wanted.examples, found)
     return found

@@ -13,6 +13,7 @@ Data = Annotated[
 ]
 Systems = Annotated[int, typer.Option("--systems", min=1, metavar="N", help="Simulated systems to learn from.")]
 HeldOut = Annotated[int, typer.Option("--held-out", min=1, metavar="N", help="Others, to measure on.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Processes that share the simulation.")]
 Examples = Annotated[
     Path | None, typer.Option("--examples", metavar="FILE", help="Keep the examples there, or take them from there.")
 ]
@@ -29,6 +30,7 @@ def train(
     data: Data = None,
     systems: Systems = 12,
     held_out: HeldOut = 4,
+    jobs: Jobs = 1,
     examples: Examples = None,
     out: Out = None,
     seed: Seed = 7,
@@ -53,7 +55,7 @@ def train(
         return
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out {out} cannot be written; name a file in a folder that exists", code=2)
-    given = (tuple(data or ()), systems, held_out, examples, out, seed, promote)
+    given = (tuple(data or ()), systems, held_out, jobs, examples, out, seed, promote)
     wanted = Wanted(*given, settings.data_dir, settings.store_url)
     with Bar(console) as bar:
         report = trained(wanted, bar)

@@ -6,10 +6,8 @@ Nothing here judges: the stages, the store and the rules are those that run live
 treated, and nothing is sent; a message counts when it stands in the outbox.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self
@@ -34,7 +32,6 @@ from paramedic_detector.values import Alert, Diagnosis
 from paramedic_detector.verify import verdict
 
 GAP_S: Final = 300.0  # of a longer time without windows only so much is lived through
-AHEAD: Final = 60  # batches that are decoded together
 ENDPOINT: Final = "counted"
 
 
@@ -153,11 +150,9 @@ class VirtualDesk:
 
     def live(self, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
         """Advance through batches; each is given back when it was lived through."""
-        waiting, come = deque[WindowBatch](), iter(batches)
-        while waiting or (waiting := deque(islice(come, AHEAD))):
-            for _ in range(max(1, self.table.read_ahead(tuple(waiting)))):
-                self.advance(batch := waiting.popleft())
-                yield batch
+        for batch in self.table.ahead(batches):
+            self.advance(batch)
+            yield batch
 
     def advance(self, batch: WindowBatch) -> None:
         """Merge a batch, then judge once each step of virtual time up to its watermark."""

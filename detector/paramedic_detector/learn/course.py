@@ -4,6 +4,7 @@ simulated systems, recorded sets, labels --a part held out--> train --> model --
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -43,12 +44,18 @@ class Outcome:
         }
 
 
-def simulations(systems: int, held_out: int, progress: Progress) -> Iterator[Example]:
-    """Examples of systems to learn from, then of others to measure on."""
+def simulations(systems: int, held_out: int, progress: Progress, jobs: int = 1) -> Iterator[Example]:
+    """Examples of systems to learn from, then of others to measure on; the same in however many processes."""
     seeds = [*train_seeds(systems), *held_out_seeds(held_out)]
-    for done, seed in enumerate(seeds):
-        progress(f"simulating system {done + 1} of {len(seeds)}", done / len(seeds))
-        yield from simulated(seed)
+    with ProcessPoolExecutor(jobs) as pool:
+        systems_of = pool.map(_system, seeds) if jobs > 1 else map(_system, seeds)
+        for done in range(len(seeds)):
+            progress(f"simulating system {done + 1} of {len(seeds)}", done / len(seeds))
+            yield from next(systems_of)
+
+
+def _system(seed: int) -> list[Example]:
+    return list(simulated(seed))
 
 
 def is_held_out(example: Example, places: dict[str, int]) -> bool:

@@ -123,7 +123,8 @@ def held_out_seeds(systems: int) -> range:
 
 def _warm(graph: Graph, seed: int) -> tuple[SeriesTable, Scorer]:
     table, scorer, at = SeriesTable(), Scorer(), 0.0
-    for batch in World(Plan(f"warm-{seed}", graph, WARM_S, (), graph.rate_per_s, start=START), seed).batches():
+    world = World(Plan(f"warm-{seed}", graph, WARM_S, (), graph.rate_per_s, start=START), seed)
+    for batch in table.ahead(world.batches()):
         table.add(batch)
         now = float(batch.watermark + 1)
         if now - at >= SPARSE_S:
@@ -138,7 +139,7 @@ def _of_fault(plan: Plan, fault: Happening, seed: int, table: SeriesTable, score
     alerts: dict[str, Alert] = {}
     before: set[str] = set()  # what was odd already: no work of the fault
     opened, due, scored = 0.0, 0, 0.0
-    for batch in World(plan, seed).batches():
+    for batch in table.ahead(World(plan, seed).batches()):
         table.add(batch)
         now = float(batch.watermark + 1)
         wanted = now >= began if not opened else now - opened >= AGES_S[due] or now - scored >= SPARSE_S

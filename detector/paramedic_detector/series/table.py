@@ -7,8 +7,10 @@ not depend on traffic. Series are numbered in the order of their first row and n
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -43,6 +45,7 @@ CALL_FAMILIES: Final = ("op", "edge", "callee")
 LEAST_HISTORY_S: Final = 90
 LEVELS_BACK: Final = 10  # slots in which a level that was said still counts as the last
 STALE_COLLECTOR_S: Final = 10  # a collector this far behind the others no longer holds the watermark back
+AHEAD: Final = 60  # batches that are decoded together
 _SEPARATOR: Final = "\x1f"
 
 
@@ -140,6 +143,13 @@ class SeriesTable:
         self._applied[batch.collector] = before.after(batch)
         found = self._decoded([batch])[0] if ahead is None else ahead
         return sorted(found, key=lambda slot: slot.ts)
+
+    def ahead(self, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
+        """The same batches, decoded some at a time; each must be added or read before the next is asked for."""
+        waiting, come = deque[WindowBatch](), iter(batches)
+        while waiting or (waiting := deque(islice(come, AHEAD))):
+            for _ in range(max(1, self.read_ahead(tuple(waiting)))):
+                yield waiting.popleft()
 
     def read_ahead(self, batches: Sequence[WindowBatch]) -> int:
         """Decode batches of the future together, for a fraction of what one at a time costs; `read` finds them.
