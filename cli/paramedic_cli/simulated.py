@@ -140,6 +140,7 @@ def _totals(totals: dict[str, Any]) -> Table:
         "class right": f"{_percent(totals['class_accuracy'])} of those found",
         "sure and wrong": f"{_percent(totals['confident_mistakes'])} of {totals['confident']} that are sure",
         "root cause": f"first {_percent(totals['root_cause_top1'])}, among three {_percent(totals['root_cause_top3'])}",
+        "foretold": _foretold(totals),
         "noise": f"{totals['notifications']} messages for {totals['raw_alerts']} alerts of the published rules",
         "speed": f"{totals['simulated_hours']:.1f} hours, {totals['times_real_time'] or 0:.0f} times real time",
     }
@@ -154,3 +155,9 @@ def _percent(value: float | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f} s"
+
+
+def _foretold(totals: dict[str, Any]) -> str:
+    ahead = _seconds(totals["forecast_lead_seconds_p50"])
+    right = f"{_percent(totals['forecast_precision'])} of {totals['forecasts']} forecasts right"
+    return f"{totals['leaks_foretold']} of {totals['leaks']} leaks, p50 {ahead} ahead; {right}"

@@ -1,5 +1,7 @@
 """Which incident tells of which fault, and what that makes of the scorecard."""
 
+from dataclasses import replace
+
 import pytest
 
 from paramedic.contract.command import Target
@@ -9,6 +11,7 @@ from paramedic_detector.evaluate.virtual import SeenIncident
 from paramedic_detector.simulate.card import scorecard
 from paramedic_detector.simulate.demo_world import demo_graph
 from paramedic_detector.simulate.episodes import Episode, episodes, truth_of
+from paramedic_detector.simulate.forecasts import forecasts_of
 from paramedic_detector.simulate.plan import START, Happening, Plan
 from paramedic_detector.simulate.runner import Result, match
 from paramedic_detector.values import Diagnosis, Suspect
@@ -66,6 +69,19 @@ def test_the_scorecard_counts_what_was_found_named_and_ranked():
     assert totals["availability"] is None
     assert card["classes"]["provider_outage"]["named"] == {"provider_slow": 1}
     assert simulated_tables(card)
+
+
+def test_a_forecast_is_right_when_its_service_leaks_and_early_when_that_does_not_hurt_yet():
+    leak = Happening("l", 100, 1000, "leak", "orders", "", 1.0, {"full_after_s": 500}, "resource_leak", ORDERS)
+    plan = Plan("test", demo_graph(), 1200, (leak,))
+    memory = "gauge:orders/orders-1/process.memory.usage#drift"
+    log = [(START + at, memory, 6.0) for at in (250, 251, 252, 900)]  # it hurts from 400 s on
+    log += [(START + 260, "gauge:nlu/nlu-1/process.memory.usage#drift", 6.0), (START + 261, f"{memory}x", 9.0)]
+    found = forecasts_of(plan, log)
+    assert (found.told, found.right, found.leaks, found.leads_s) == (3, 2, 1, (150.0,))
+    totals = scorecard([replace(result(), plan=plan, of=(None,), forecasts=found)])["totals"]
+    assert (totals["leaks_foretold"], totals["forecast_lead_seconds_p50"]) == (1, 150.0)
+    assert totals["forecast_precision"] == pytest.approx(2 / 3)
 
 
 def test_without_faults_no_figure_is_made_up():

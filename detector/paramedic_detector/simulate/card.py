@@ -88,7 +88,21 @@ def _totals(scenarios: Sequence[Figures], results: Sequence[Result]) -> Figures:
         "recovered_seconds_p50": None,
         "simulated_hours": simulated_s / 3600,
         "times_real_time": simulated_s / spent_s if spent_s else None,
+        **_forecasts(results),
         **dict.fromkeys(_NOT_SAID),
+    }
+
+
+def _forecasts(results: Sequence[Result]) -> Figures:
+    """How often it was foretold that something runs full, how early, and how often for nothing."""
+    told = sum(result.forecasts.told for result in results)
+    leads = [lead for result in results for lead in result.forecasts.leads_s]
+    return {
+        "leaks": sum(result.forecasts.leaks for result in results),
+        "leaks_foretold": len(leads),
+        "forecasts": told,
+        "forecast_precision": sum(result.forecasts.right for result in results) / told if told else None,
+        "forecast_lead_seconds_p50": float(np.percentile(leads, 50)) if leads else None,
     }
 
 

@@ -23,6 +23,11 @@ def parameter(one: Happening, name: str) -> float:
     return float(one.parameters.get(name, KINDS[one.kind].parameters[name].default))
 
 
+def full_after_s(leak: Happening) -> float:
+    """Seconds from the beginning of a leak until the process is full."""
+    return parameter(leak, "full_after_s") or 0.7 * (leak.until_s - leak.at_s)
+
+
 class Effects:
     """The happenings of one plan; times are unix seconds."""
 
@@ -94,16 +99,13 @@ class Effects:
 
     def deaths(self, leak: Happening) -> list[float]:
         """When a leaking process is full and dies."""
-        full_s = self.full_after_s(leak)
+        full_s = full_after_s(leak)
         count = int((leak.until_s - leak.at_s) // (full_s + RESTART_S))
         return [self.at(leak) + full_s + turn * (full_s + RESTART_S) for turn in range(count)]
 
-    def full_after_s(self, leak: Happening) -> float:
-        return parameter(leak, "full_after_s") or 0.7 * (leak.until_s - leak.at_s)
-
     def fullness(self, leak: Happening, at: Floats) -> Floats:
         """How much of its memory a leaking process has lost, 0 to 1, at moments."""
-        full_s = self.full_after_s(leak)
+        full_s = full_after_s(leak)
         since = np.maximum(0.0, (at - self.at(leak)) % (full_s + RESTART_S))
         share = np.where(since < full_s, since / full_s, 0.0)
         return np.asarray(np.where((at >= self.at(leak)) & (at < self.until(leak)), share, 0.0))

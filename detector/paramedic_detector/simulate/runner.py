@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from paramedic_detector.evaluate.virtual import SeenIncident, VirtualDesk
+from paramedic_detector.simulate.forecasts import NOTHING_TOLD, Forecasts, forecasts_of
 from paramedic_detector.simulate.plan import Happening, Plan
 from paramedic_detector.simulate.world import World
 from paramedic_detector.values import Diagnosis
@@ -33,6 +34,7 @@ class Result:
     raw_alerts: int
     notifications: int
     seconds: float  # of real time
+    forecasts: Forecasts = NOTHING_TOLD
 
 
 def run(plan: Plan, seed: int, *, progress: Callable[[float], None] | None = None, **desk: Any) -> Result:
@@ -51,7 +53,7 @@ def run(plan: Plan, seed: int, *, progress: Callable[[float], None] | None = Non
         of, extra, false = match(plan, incidents)
         return Result(
             plan, seed, of, extra, false, len(incidents), len(virtual.alerts_log), virtual.raw_alerts,
-            virtual.notifications, time.perf_counter() - began,
+            virtual.notifications, time.perf_counter() - began, forecasts_of(plan, virtual.alerts_log),
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paramedic_detector.simulate.calling import Guards
-from paramedic_detector.simulate.effects import Effects, parameter
+from paramedic_detector.simulate.effects import LEAK_SLOWS, Effects, parameter
 from paramedic_detector.simulate.graph import Graph, Operation, Service, Step
 from paramedic_detector.simulate.loads import Loads
 from paramedic_detector.simulate.plan import Happening
@@ -204,7 +204,7 @@ class Walk:
             error[failing] = self.spans.words["500"]
         for one in self.effects.of(service.name, "leak"):
             full = self.effects.fullness(one, callers.at) * self._in_zone(one.zone, callers.zone)
-            late = np.clip((full - 0.6) / 0.4, 0, 1)
+            late = np.clip((full - LEAK_SLOWS) / (1 - LEAK_SLOWS), 0, 1)
             slower += np.where(self.rng.random(count) < late, self.rng.exponential(0.8, count) * late, 0.0)
         for one in self.effects.of(service.name, "saturate"):
             hit = self.effects.during(one, callers.at, callers.zone)
