@@ -137,3 +137,14 @@ def test_zones_share_the_odds_of_their_peer():
     table = zoned(failing=("a",))
     members = members_of("mail", "service", 2.0, [of_zone(Signal.ERRORS)], table, Topology.of(table, NOW), NOW, ONSET)
     assert math.log(sum(math.exp(member.weight) for member in members)) == pytest.approx(2.0)
+
+
+def test_calls_that_nobody_asked_for_are_the_callers_doing_unless_the_callee_fails():
+    again = alert("edge", ("cart", "stock", ""), Signal.FANOUT, 15.0)
+    assert heaviest([again]) == "cart"
+    assert heaviest([again, alert("edge", ("cart", "stock", ""), Signal.ERRORS, 15.0)]) == "stock"
+
+
+def test_levels_of_a_guard_are_felt_and_no_cause():
+    felt = alert("gauge", ("cart", "cart-1", "paramedic.retry_budget{stock}"), Signal.GAUGE, 30.0)
+    assert heaviest([alert("edge", ("cart", "stock", ""), Signal.ERRORS, 8.0), felt]) == "stock"

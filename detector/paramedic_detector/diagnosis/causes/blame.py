@@ -7,14 +7,14 @@ rise with them. Time inside a service and on the way do not, but spans whose chi
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from paramedic_detector.diagnosis.causes.roles import Role, role_of
-from paramedic_detector.incidents.blame import LEVELS, MOST, TOGETHER_S, began, suspects
+from paramedic_detector.incidents.blame import LEVELS, MOST, TOGETHER_S, began, link, suspects
 from paramedic_detector.incidents.grouping import OPENING, OPENS, blamed, causes
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.values import Alert, Signal
@@ -41,26 +41,28 @@ def blame_of(alerts: Sequence[Alert], topology: Topology) -> dict[str, Blame]:
     """Every peer that an alert blames; alerts that only support count when there are no others."""
     telling = [alert for alert in alerts if alert.signal in OPENING] or list(alerts)
     crowd = _crowd(alerts, telling, topology)
-    claims = _claims(telling, crowd, topology)
-    highest: dict[str, float] = defaultdict(float)
-    onsets: dict[str, float] = {}
+    groups = causes(telling, topology)
+    about: dict[str, list[Alert]] = defaultdict(list)
     for alert in [*telling, *crowd]:
         for peer in _peers(alert, topology):
-            highest[peer] = max(highest[peer], 0.0 if _is_felt(alert) else alert.score)
-            onsets[peer] = min(onsets.get(peer, alert.onset), alert.onset)
-    return {
-        peer: Blame(claims.get(peer, 0.0) + SURPRISE * float(np.log1p(score)), onsets[peer])
-        for peer, score in highest.items()
-    }
+            about[peer].append(alert)
+    for peer, group in groups.items():
+        about[peer] = about[peer] or group  # a culprit that no alert names
+    claims = _claims(groups, crowd, topology)
+    return {peer: Blame(claims.get(peer, 0.0) + _surprise(own), began(own)) for peer, own in about.items()}
 
 
-def _claims(alerts: Sequence[Alert], crowd: Sequence[Alert], topology: Topology) -> dict[str, float]:
+def _surprise(alerts: Sequence[Alert]) -> float:
+    return SURPRISE * float(np.log1p(max((alert.score for alert in alerts if not _is_felt(alert)), default=0.0)))
+
+
+def _claims(groups: Mapping[str, list[Alert]], crowd: Sequence[Alert], topology: Topology) -> dict[str, float]:
     """Nats by peer, of culprits and of those at the other end of their slow ways."""
     found: dict[str, float] = defaultdict(float)
     for alert in crowd:
         peer = blamed(alert).peer
         found[peer] = max(found[peer], CAUSE * min(1.0, alert.score / OPENS))
-    for peer, group in causes(alerts, topology).items():
+    for peer, group in groups.items():
         loud = [alert for alert in group if not _is_felt(alert)]
         share = max(map(_sure, loud)) if loud else BETWEEN * max(map(_sure, group))
         if crowd and all(alert.signal in CROWDED for alert in loud):
@@ -94,7 +96,10 @@ def _sure(alert: Alert) -> float:
 
 
 def _peers(alert: Alert, topology: Topology) -> frozenset[str]:
+    """Whom an alert names; calls that nobody asked for name who makes them."""
     own = frozenset({blamed(alert).peer})
+    if alert.signal is Signal.FANOUT:
+        return frozenset({link(alert)[0]} - {""}) or own
     return own | suspects(alert, topology) if alert.signal is Signal.GAP else own
 
 

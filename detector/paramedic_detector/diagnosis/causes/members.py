@@ -24,6 +24,7 @@ LOOK_BACK_S: Final = 2.0  # before the onset: it is known to a second or two
 USUAL_S: Final = 600.0  # what is usual, before that
 MOST: Final = 8.0  # nats for or against one zone that calls can show
 WHOLE: Final = 1.0  # nats for the whole peer, when calls show nothing
+LEVELS: Final = 3.0  # nats for one zone whose levels are far out, while those of others are not
 ANOTHER: Final = 2.0  # nats against one zone for each further one that is hurt
 SLOW_Q: Final = 0.95  # of usual durations: what takes longer is slow
 USUAL_SHARE: Final = 0.07  # of calls that fail or are slow by chance
@@ -76,6 +77,8 @@ def members_of(
 def _apart(hurt: Sequence[str], about: dict[str, list[Alert]], seen: dict[str, Seen]) -> float:
     """Nats for a trouble of the hurt zones alone, by the calls to the others."""
     alerts = [alert for zone in hurt for alert in about[zone]]
+    if all(alert.key.family == "gauge" for alert in alerts):
+        return LEVELS  # no call tells of a level, and each instance has its own
     calls, bad = (sum(getattr(seen[zone], name) for zone in hurt) for name in ("calls", "bad"))
     share = (bad + 0.5) / (calls + 1)
     if any(alert.signal in (Signal.HANG, Signal.REFUSED, Signal.MISSING) for alert in alerts):

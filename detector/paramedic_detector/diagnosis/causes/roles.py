@@ -33,7 +33,7 @@ _OUTCOME: Final = frozenset(
         "latency", "duration", "response", "responses", "time", "error", "errors", "err", "fail", "failed", "failures",
         "success", "ops", "qps", "rps", "tps", "request", "requests", "workload", "load", "throughput",
         "traffic", "availability", "status", "rt", "calls", "retries", "p50", "p75", "p90", "p95", "p99", "istio",
-        "http", "grpc",
+        "http", "grpc", "retry", "breaker", "circuit", "timeouts", "abandoned", "cancelled",
     }
 )  # fmt: skip
 _WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
