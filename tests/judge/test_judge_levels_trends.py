@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from judge_levels import START, Sets, alerts_of, replayed, scored
 
-from paramedic_detector.scores.drift import POINTS, SCALES_S, Drifts
+from paramedic_detector.scores.drift import CALM_S, POINTS, SCALES_S, Drifts
 from paramedic_detector.scores.levels import Levels
 from paramedic_detector.scores.seasons import Seasons
 from paramedic_detector.scores.shape import LEAST_VECTORS, Shapes
@@ -62,7 +62,7 @@ def leak(seed: int, *, a_minute: float, noise: float, limit: float, start: float
     rng, drifts = np.random.default_rng(seed), Drifts()
     drifts.follow(1)
     off, ahead = [], 0.0
-    for second in range(0, int(60 * (limit - start) / a_minute), SCALES_S[0]):
+    for second in range(0, int(60 * (limit - start) / a_minute), CALM_S):
         level = start + a_minute * second / 60 + rng.normal(0, noise)
         drifts.add(np.array([0]), np.array([level]), START + second)
         left = 60 * (limit - start) / a_minute - second
@@ -86,7 +86,7 @@ def test_noise_without_a_trend_is_no_drift():
     drifts.follow(rows)
     level = np.full(rows, 50.0)
     claims = 0
-    for second in range(0, 3 * HOUR, SCALES_S[0]):
+    for second in range(0, 3 * HOUR, CALM_S):
         level = 50 + 0.97 * (level - 50) + rng.normal(0, 0.5, rows)
         drifts.add(np.arange(rows), level, START + second)
         claims = max(claims, len(drifts.judge(np.full(rows, 100.0), np.ones(rows, bool), START + second)))
@@ -96,10 +96,28 @@ def test_noise_without_a_trend_is_no_drift():
 def test_a_sawtooth_leads_nowhere():
     drifts = Drifts()
     drifts.follow(1)
-    for second in range(0, 2 * HOUR, SCALES_S[0]):
+    for second in range(0, 2 * HOUR, CALM_S):
         drifts.add(np.array([0]), np.array([20.0 + 60 * (second % 600) / 600]), START + second)
         found = drifts.judge(np.array([100.0]), np.array([True]), START + second)
-        assert second < SCALES_S[0] * POINTS or not found
+        assert second < CALM_S * POINTS or not found
+
+
+def rise(flat_s: int, seconds: int = 330) -> list[float]:
+    """When a level that was flat for a while and then doubles within five minutes is told, in seconds of its rise."""
+    rng, drifts = np.random.default_rng(3), Drifts()
+    drifts.follow(1)
+    told = []
+    for second in range(0, flat_s + seconds, SCALES_S[0]):
+        level = 100 + max(0, second - flat_s) / 3 + rng.normal(0, 0.5)
+        drifts.add(np.array([0]), np.array([level]), START + second)
+        found = drifts.judge(np.array([np.nan]), np.array([True]), START + second)
+        told += [float(second - flat_s) for one in found if one.score >= 4.5]
+    return told
+
+
+def test_what_doubles_within_minutes_is_told_without_a_limit_when_it_stood_still_before():
+    assert 150 < rise(flat_s=900)[0] <= 330
+    assert not rise(flat_s=0)
 
 
 def test_a_limit_is_learned_from_the_fall_of_a_process_that_ran_out():
@@ -107,7 +125,7 @@ def test_a_limit_is_learned_from_the_fall_of_a_process_that_ran_out():
     drifts = Drifts()
     drifts.follow(1)
     limits = []
-    for second in range(0, 3 * HOUR, SCALES_S[0]):
+    for second in range(0, 3 * HOUR, CALM_S):
         level = 30 + 60 * (second % 5400) / 5400
         drifts.add(np.array([0]), np.array([level]), START + second)
         found = drifts.judge(np.array([np.nan]), np.array([True]), START + second)

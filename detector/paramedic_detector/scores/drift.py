@@ -1,6 +1,6 @@
-"""Slow drifts: levels that grow for half an hour or for hours towards a limit, and when they will reach it.
+"""Slow drifts: levels that grow for minutes or for hours towards a limit, and when they will reach it.
 
-    values --means of 30 s and of 450 s--> the last 64 of each --8 blocks--> Theil-Sen slope --> time to the limit
+    values --means of 5 s, 30 s and 450 s--> the last 64 of each --8 blocks--> Theil-Sen slope --> time to the limit
 
 A leak is a trend and no excursion: each value is near the one before, and the usual range learns it. So the trend is
 asked for: do the blocks rise (nearly) all, by much more than they wobble? Then the limit: said by another metric or by
@@ -16,7 +16,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-SCALES_S: Final = (30, 450)  # a point each; 64 of them are 32 minutes and 8 hours
+SCALES_S: Final = (5, 30, 450)  # a point each; 64 of them are 5 minutes, 32 minutes and 8 hours
+CALM_S: Final = 30  # the scale that says whether a level was flat before it rose within minutes
+FLAT: Final = 0.25  # of the level: how near it must have been to where the rise began
+FLAT_POINTS: Final = 8  # of CALM_S each
+DOUBLES: Final = 0.8  # growth within minutes that is worth an incident without a known limit
 POINTS: Final = 64
 BLOCKS: Final = 8
 LEAST_BLOCKS: Final = 5
@@ -101,10 +105,10 @@ class Drifts:
 
     def add(self, rows: Ints, values: Doubles, at: int) -> None:
         """Values of bins that ended at `at`; each row at most once."""
-        for place, scale in enumerate(self.scales):
+        for scale in self.scales:
             if scale.close(at):
                 scale.turn, scale.todo = 0, len(scale.sums)
-                if place == 0:
+                if scale.span_s == CALM_S:
                     self._learn_limits(scale)
             scale.sums[rows] += values
             scale.counts[rows] += 1
@@ -152,6 +156,9 @@ class Drifts:
         rising = ((rise > 0) & pair).sum(axis=1) / np.maximum(pairs, 1)
         good = (whole.sum(axis=1) >= LEAST_BLOCKS) & whole[:, -1] & (rising >= RISING)
         good &= self._falls(points) < OFTEN
+        if scale.span_s < CALM_S:  # what rises and falls by turns shows that only over a longer time
+            calm = next(one for one in self.scales if one.span_s == CALM_S)
+            good &= self._falls(calm.points[rows].astype(np.float64)) == 0
         return [
             drift
             for at in np.flatnonzero(good)
@@ -183,15 +190,25 @@ class Drifts:
         clear = float(np.log10(max(growth / max(wobble, 1e-3 * growth) / CLEAR, 1.0)))
         score = 4.5 + min(2.0, 2 * clear)
         if not np.isfinite(limit) or limit <= level:
-            if growth < ALONE * abs(level - growth):
+            began, quick = level - growth, width_s * BLOCKS < CALM_S * POINTS
+            if growth < (DOUBLES if quick else ALONE) * abs(began) or (quick and not self._was_flat(row, began)):
                 return None
-            return Drift(row, level, level - growth, slope, now - span_s, None, None, None, None, min(score, 4.9))
+            return Drift(
+                row, level, began, slope, now - span_s, None, None, None, None, score if quick else min(score, 4.9)
+            )
         steep, flat = np.maximum(np.quantile(slopes, (0.9, 0.1)), 0.05 * slope)
         soonest, latest = float((limit - level) / steep), float((limit - level) / flat)
         left_s = (limit - level) / slope
         if left_s > min(MOST_AHEAD_S, AHEAD * span_s):
             return None
         return Drift(row, level, level - growth, slope, now - span_s, limit, left_s, soonest, latest, score)
+
+    def _was_flat(self, row: int, level: float) -> bool:
+        """Whether it stood near this level for minutes: what is young warms up."""
+        calm = next(scale for scale in self.scales if scale.span_s == CALM_S)
+        points = calm.points[row, : -(SCALES_S[0] * POINTS // CALM_S)]
+        points = points[np.isfinite(points)]
+        return len(points) >= FLAT_POINTS and abs(float(np.median(points)) - level) <= FLAT * abs(level)
 
     # Surviving a restart
 

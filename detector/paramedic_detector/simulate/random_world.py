@@ -167,7 +167,7 @@ def _bot(parts: _Parts, name: str) -> Service:
             f"llm.{one.name}",
             one.name,
             deadline_s=float(rng.uniform(6, 20)),
-            most_in_flight=int(rng.choice([0, 32, 64])),
+            most_in_flight=int(rng.choice([0, 128, 256])),
         )
         for one in order[: int(rng.integers(1, 4))]
     )
