@@ -120,6 +120,10 @@ def test_one_zone_is_slow_while_the_other_is_not():
     assert likeliest(zoned(slow=("a",)), [of_zone(Signal.SLOW)]) == "mail in a"
 
 
+def test_one_zone_fails_while_both_are_slow_for_another_reason():
+    assert likeliest(zoned(failing=("a",), slow=("a", "b")), [of_zone(Signal.ERRORS)]) == "mail in a"
+
+
 def test_when_both_zones_are_slow_it_is_all_of_it_though_only_one_raised_an_alert():
     assert likeliest(zoned(slow=("a", "b")), [of_zone(Signal.SLOW)]) == "mail"
 

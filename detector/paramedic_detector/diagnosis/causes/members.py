@@ -1,6 +1,6 @@
 """One zone of a peer, or all of it: which of its members are hurt, and whether the others share its trouble.
 
-    calls to a zone, those that fail or take longer than nearly all did before: x of n
+    calls to a zone, those that fail (or, where the hurt ones wait, take longer than nearly all did before): x of n
     does it look like the hurt ones or like before?   x ln(p_hurt / p_usual) + (n - x) ln((1 - p_hurt) / (1 - p_usual))
 
 Without calls a zone says neither; a few good ones say little where only some calls fail.
@@ -30,6 +30,7 @@ SLOW_Q: Final = 0.95  # of usual durations: what takes longer is slow
 USUAL_SHARE: Final = 0.07  # of calls that fail or are slow by chance
 LEAST_SHARE: Final = 0.15  # of such calls where a zone is hurt
 HELD: Final = 0.9  # of such calls where calls hang, or nobody calls any more: the bad ones do not end
+WAITING: Final = frozenset({Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.HANG, Signal.FIRST_TOKEN})  # time tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def members_of(
     hurt = [zone for zone, found in about.items() if found]
     if not hurt:
         return [whole]
-    limit_s = _limit_s(peer, table, onset)
+    waits = any(alert.signal in WAITING for zone in hurt for alert in about[zone])
+    limit_s = _limit_s(peer, table, onset) if waits else np.inf
     seen = {zone: _seen(peer, zone, limit_s, table, now, onset) for zone in zones}
     beside = _apart(hurt, about, seen) - ANOTHER * (len(hurt) - 1)
     whole_share = -float(np.log1p(len(hurt) * np.exp(beside)))
