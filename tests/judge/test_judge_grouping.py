@@ -148,6 +148,16 @@ def test_silence_of_the_zone_that_broke_keeps_its_incident():
         assert grouper.update([running], [silent], GRAPH, T0 + at) == [Updated("INC-1", (silent,))]
 
 
+def test_what_a_caller_shows_after_its_callee_was_last_seen_sick_is_another_cause():
+    def told(onset):
+        sick = replace(incident(Target(peer="orders"), keys=[ORDERS]), alerts=(alert(ORDERS, at=T0 + 20),))
+        above = alert(edge("front", "bot"), Signal.SLOW, score=90.0, at=onset + 2, onset=onset)
+        return [type(change) for change in Grouper().update([sick], [above], GRAPH, onset + 2)]
+
+    assert told(T0 + 10) == [Updated]
+    assert Opened in told(T0 + 40)
+
+
 def test_a_surge_on_the_fallback_keeps_nothing_alive():
     grouper, running = Grouper(), incident(Target(peer="aurora"))
     surge = alert(edge("bot", "borealis"), Signal.SURGE)

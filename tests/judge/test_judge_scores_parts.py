@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from judge_rows import T0, batch, edge, op, row
 
 from paramedic_detector.scores.clumps import BLOCK_S, Clumps
+from paramedic_detector.scores.findings import Finding, alerts_of
 from paramedic_detector.scores.histories import KEPT, LEAST, Histories
 from paramedic_detector.scores.recent import LONGEST_S, WINDOWS_S, Recent
 from paramedic_detector.scores.scorer import Scorer
@@ -114,3 +115,16 @@ def test_a_series_that_is_told_a_little_late_gets_warm_like_any_other():
         table.add(batch(told, T0 + at + 1, sequence=at))
         scorer.score(table, T0 + at + 1.0, frozenset())
     assert scorer.baselines.warm[: table.size].tolist() == [True, True]
+
+
+def test_what_so_many_good_calls_followed_is_over_however_it_looked():
+    def told(good_s):
+        table = SeriesTable()
+        rows = [row(edge(), T0 + second, 3, errors={"503": 1}) for second in range(3)]
+        rows += [row(edge(), T0 + 3 + second, 40) for second in range(good_s)]
+        now = T0 + 3 + good_s
+        table.add(batch(rows, now))
+        return alerts_of([Finding(0, Signal.ERRORS, 9.0, 60.0, 3.0, 9.0, 0.0, "ratio", held=True)], table, now)
+
+    assert [alert.calls for alert in told(0)] == [9]
+    assert told(20) == []

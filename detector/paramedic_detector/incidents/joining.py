@@ -100,9 +100,16 @@ def is_symptom(peer: str, group: Sequence[Alert], incident: OpenIncident, topolo
         return False
     cause = incident.target.peer
     if topology.reaches(peer, cause) and not topology.reaches(cause, peer):
+        if began(group) > _last_shown(incident, cause) + EARLIER_S:
+            return False
         return not own_fault(group) and not one_member_of_many(peer, group, topology)
     since = began(group)
     return topology.reaches(cause, peer) and not incident.target.zone and since <= incident.opened_at + EARLIER_S
+
+
+def _last_shown(incident: OpenIncident, cause: str) -> float:
+    """When the cause itself was last seen to be abnormal: what began later is no work of it."""
+    return max((alert.at for alert in incident.alerts if blamed(alert).peer == cause), default=incident.last_alert_at)
 
 
 def one_cause(newer: OpenIncident, older: OpenIncident, topology: Topology) -> bool:

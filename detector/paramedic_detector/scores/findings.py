@@ -121,8 +121,9 @@ def _lasting(finding: Finding, bad: Line, good: Line, now: float, began: Line | 
     seconds, hit = len(bad), np.flatnonzero(bad > 0)
     if not len(hit) or (began is not None and not finding.held and len(hit) < SLOW_SPREAD_S):
         return None
-    first = _onset(bad, good, finding)
-    last = max(first, int(hit[-1]))
+    first, last = _onset(bad, good, finding), int(hit[-1])
+    if first > last:
+        return None  # so many good calls that no fault explains the bad ones
     during = slice(first, last + 1)
     exact = replace(finding, bad=float(bad[during].sum()), calls=float((bad + good)[during].sum()))
     if not _lasts(exact, seconds - 1 - last, float(good[last + 1 :].sum())):
