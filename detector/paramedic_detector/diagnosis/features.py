@@ -150,7 +150,10 @@ def _features(
     measures: Mapping[str, float],
     reading: Reading,
 ) -> dict[str, float]:
-    told = {signal: max((a.hurt for a in mine if a.signal is signal), default=0.0) for signal in Signal}
+    told: dict[Signal, float] = dict.fromkeys(Signal, 0.0)
+    for alert in mine:
+        signal = Signal.GAP if _waits_for_it(alert, reading.topology) else alert.signal
+        told[signal] = max(told[signal], alert.hurt)
     signals = {alert.signal for alert in mine}
     tried = calls.count + sum(calls.refused.values())
     found = {
@@ -210,6 +213,13 @@ def _broken(calls: Totals) -> float:
 def _is_silent(alert: Alert, target: Target) -> bool:
     key = alert.key
     return alert.signal is Signal.MISSING and key.family == "op" and key.part("kind") == "server" and bool(target.zone)
+
+
+def _waits_for_it(alert: Alert, topology: Topology) -> bool:
+    """Whether it is about time that a caller's span spends on the way: its own, less what the callee's spans tell."""
+    key = alert.key
+    calls = alert.signal is Signal.OWN_TIME and key.family == "op" and key.part("kind") == "client"
+    return calls and key.part("peer") in topology.services
 
 
 def _users_surge(alerts: Sequence[Alert], topology: Topology) -> float:
