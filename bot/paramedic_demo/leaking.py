@@ -1,6 +1,6 @@
 """A leak: memory that is really taken, page by page, and never given back while the fault lasts.
 
-    usual --grows evenly--> PRESSED of the way: garbage is collected for each answer --> FULL times the usual: it dies
+    usual --grows evenly--> PRESSED of the way: garbage is collected again and again --> FULL times the usual: it dies
 
 What is taken is partly small objects, so that collecting garbage takes ever longer, as in any process of this kind.
 """
@@ -10,6 +10,7 @@ import mmap
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ FULL = 4.0  # memory at which the process dies, of what it had when the leak beg
 PRESSED = 0.6  # of the way there, from which on memory is short
 STEP_S = 0.2
 OBJECTS_A_STEP = 1500
+COLLECT_EACH_S = 0.3  # at most so often, when memory is short and somebody asks
 STATUS = Path("/proc/self/statm")
 USUAL_BYTES = 7e7  # where the system does not say
 
@@ -49,6 +51,7 @@ class Leak:
         self._objects: list[list[object]] = []
         self._over = threading.Event()
         self.share = 0.0  # of the way to FULL
+        self._collected_at = 0.0
 
     def follow(self, fault: FaultSpec) -> None:
         """Begin with a fault of kind "leak", end with any other; as `FaultSwitch` calls it."""
@@ -61,8 +64,9 @@ class Leak:
 
     def press(self) -> None:
         """What an answer costs beside its own work: nothing, until memory is short."""
-        if self.share >= PRESSED:
+        if self.share >= PRESSED and time.monotonic() - self._collected_at > COLLECT_EACH_S:
             gc.collect()
+            self._collected_at = time.monotonic()
 
     def _grow(self, over: threading.Event, bytes_in_all: float, full_after_s: float) -> None:
         steps = max(1, round(full_after_s / STEP_S))
