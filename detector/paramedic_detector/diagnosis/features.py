@@ -98,7 +98,7 @@ def facts_of(target: Target, alerts: Sequence[Alert], reading: Reading) -> Facts
         features=features,
         measures=measures,
         signals=frozenset(alert.signal for alert in mine),
-        evidence=_evidence(mine, calls, local, features),
+        evidence=_evidence(mine, calls, local, features, measures),
         hurt=hurt,
         well=not hurt and calls.good >= 3 and calls.bad + local < ONE_VOTE * (calls.count + local),
         started=min((alert.onset for alert in mine if alert.signal is not Signal.SURGE), default=None),
@@ -119,13 +119,16 @@ def _calls_since(target: Target, rows: Rows, reading: Reading) -> Totals:
     return reading.table.totals(served, t0, t1)
 
 
-def _evidence(mine: Sequence[Alert], calls: Totals, local: int, features: Mapping[str, float]) -> float:
+def _evidence(
+    mine: Sequence[Alert], calls: Totals, local: int, features: Mapping[str, float], measures: Mapping[str, float]
+) -> float:
     countless = len({alert.signal for alert in mine} & _COUNTLESS)
     told = max(_hurt_calls(mine, s) for s in (Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.FIRST_TOKEN))
+    seen = max(_felt(measures[name]) for name in ("slow_share", "own_share", "gap_share", "first_token_share"))
     return (
         calls.bad
         + min(_hurt_calls(mine, Signal.HANG), HANGING_MOST)
-        + told
+        + max(told, seen * calls.count)
         + REFUSAL_COUNTS * min(local, REFUSALS_MOST)
         + SILENCE_COUNTS * features["silent"]
         + ALERT_COUNTS * countless
