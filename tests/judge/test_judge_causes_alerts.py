@@ -124,6 +124,11 @@ def test_one_zone_fails_while_both_are_slow_for_another_reason():
     assert likeliest(zoned(failing=("a",), slow=("a", "b")), [of_zone(Signal.ERRORS)]) == "mail in a"
 
 
+def test_what_a_zone_asks_too_often_says_nothing_of_where_it_stands():
+    loop = alert("op", ("mail", "execute_tool find", "internal", "", "a", "", "1"), Signal.FANOUT)
+    assert likeliest(zoned(), [loop]) == "mail"
+
+
 def test_when_both_zones_are_slow_it_is_all_of_it_though_only_one_raised_an_alert():
     assert likeliest(zoned(slow=("a", "b")), [of_zone(Signal.SLOW)]) == "mail"
 

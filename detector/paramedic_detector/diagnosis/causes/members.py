@@ -30,6 +30,9 @@ SLOW_Q: Final = 0.95  # of usual durations: what takes longer is slow
 USUAL_SHARE: Final = 0.07  # of calls that fail or are slow by chance
 LEAST_SHARE: Final = 0.15  # of such calls where a zone is hurt
 HELD: Final = 0.9  # of such calls where calls hang, or nobody calls any more: the bad ones do not end
+FAILING: Final = frozenset(
+    {Signal.ERRORS, Signal.RATE_LIMITED, Signal.AUTH, Signal.USELESS, Signal.REFUSED, Signal.MISSING}
+)
 WAITING: Final = frozenset({Signal.SLOW, Signal.OWN_TIME, Signal.GAP, Signal.HANG, Signal.FIRST_TOKEN})  # time tells
 
 
@@ -81,6 +84,8 @@ def _apart(hurt: Sequence[str], about: dict[str, list[Alert]], seen: dict[str, S
     alerts = [alert for zone in hurt for alert in about[zone]]
     if all(alert.key.family == "gauge" for alert in alerts):
         return LEVELS  # no call tells of a level, and each instance has its own
+    if not any(alert.signal in FAILING | WAITING for alert in alerts):
+        return -WHOLE  # nor of what is spent, or asked too often
     calls, bad = (sum(getattr(seen[zone], name) for zone in hurt) for name in ("calls", "bad"))
     share = (bad + 0.5) / (calls + 1)
     if any(alert.signal in (Signal.HANG, Signal.REFUSED, Signal.MISSING) for alert in alerts):
