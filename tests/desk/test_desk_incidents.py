@@ -183,7 +183,7 @@ def test_a_diagnosis_is_told_when_there_were_incidents_before(room):
     room.heal()
     room.tick(seconds=4, times=8)
     first = room.case().incident
-    room.fault(replace(alert(room.clock.now, callee="orders"), onset=room.clock.now))
+    room.fault(replace(alert(room.clock.now, callee="orders"), onset=room.clock.now - 3))
     room.tick()
     assert room.diagnoser.past == [(first.onset_at, first.resolved_at)]
     again = room.restarted()

@@ -53,10 +53,10 @@ def test_a_fault_becomes_one_incident_that_ends(desk):
 
 def test_what_would_have_been_sent_is_counted_and_nothing_is_treated(desk):
     live(desk, range(60))
-    live(desk, range(60, 100), failing=True)
+    live(desk, range(60, 150), failing=True)
     assert desk.notifications >= 1
     assert desk.raw_alerts >= 1
-    assert {at for at, _, _ in desk.alerts_log} <= {float(START + at + 1) for at in range(60, 100)}
+    assert {at for at, _, _ in desk.alerts_log} <= {float(START + at + 1) for at in range(60, 150)}
     assert desk.parts.hub.live() == {}
 
 

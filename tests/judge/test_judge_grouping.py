@@ -13,7 +13,7 @@ from paramedic_detector.values import Alert, Signal
 STRONG, WEAK = 12.0, 6.0
 
 
-def alert(key, signal=Signal.ERRORS, *, score=STRONG, at=T0, onset=T0, types=None) -> Alert:
+def alert(key, signal=Signal.ERRORS, *, score=STRONG, at=T0, onset=T0 - 3, types=None) -> Alert:
     return Alert(key, signal, at, onset, score, 0.5, 0.0, "ratio", 20, 0.5, "half fail", types or {"503": 10})
 
 
@@ -62,6 +62,12 @@ def test_strong_evidence_opens_at_once_and_weak_only_when_it_stays():
     grouper, weak = Grouper(), alert(AURORA, score=WEAK)
     assert grouper.update([], [weak], GRAPH, T0) == []
     assert grouper.update([], [weak], GRAPH, T0 + 1) == [Opened((weak,))]
+
+
+def test_what_began_a_moment_ago_may_be_a_blip_and_opens_nothing_yet():
+    grouper, fresh = Grouper(), alert(AURORA, onset=T0)
+    assert grouper.update([], [fresh], GRAPH, T0 + 1) == []
+    assert grouper.update([], [fresh], GRAPH, T0 + 2) == [Opened((fresh,))]
 
 
 def test_weak_evidence_that_comes_and_goes_opens_nothing():

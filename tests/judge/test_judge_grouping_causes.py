@@ -199,20 +199,20 @@ def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
     first, second = gap("shop", "cart", T0), gap("cart", "price", T0)
     book.step(T0, [])
     for entry_alerts in ([first], [second]):
-        for change in book.grouper.update([], entry_alerts, SHOP, T0 + 1):
-            book._take(change, T0 + 1)
+        for change in book.grouper.update([], entry_alerts, SHOP, T0 + 3):
+            book._take(change, T0 + 3)
     assert len(book.open) == 2
-    changes = book.grouper.update([entry.known() for entry in book.open], [first, second], SHOP, T0 + 2)
+    changes = book.grouper.update([entry.known() for entry in book.open], [first, second], SHOP, T0 + 4)
     assert Merged("INC-2", "INC-1") in changes
 
 
 def test_what_somebody_has_in_hand_is_not_merged():
     book = Ledger(SHOP)
     for one in (gap("shop", "cart", T0), gap("cart", "price", T0)):
-        for change in book.grouper.update([], [one], SHOP, T0 + 1):
-            book._take(change, T0 + 1)
+        for change in book.grouper.update([], [one], SHOP, T0 + 3):
+            book._take(change, T0 + 3)
     book.entries[1].owner = "maya"
-    book.run(T0 + 2, T0 + 40, firing((0, 40, gap("shop", "cart", T0))))
+    book.run(T0 + 4, T0 + 40, firing((0, 40, gap("shop", "cart", T0))))
     assert not any(entry.merged_into for entry in book.entries)
 
 

@@ -19,7 +19,9 @@ def book_after(blips: int, *, lasting_s: float = 6.0, hurts: bool = False) -> Le
     for number in range(blips):
         start = T0 + 300.0 * number
         book.run(
-            start, start + 200, lambda now, start=start: [replace(BLIP, onset=start)] if now < start + lasting_s else []
+            start,
+            start + 200,
+            lambda now, start=start: [replace(BLIP, onset=start - 3)] if now < start + lasting_s else [],
         )
         for entry in book.entries:
             entry.hurts = hurts
@@ -30,7 +32,7 @@ def last_opening(book: Ledger, one=BLIP, *, lasting_s: float = 60.0) -> float | 
     """Seconds after which one more, that lasts, opens; None when it does not."""
     start, before = T0 + DAY, len(book.entries)
     book.step(start - 1, [])
-    book.run(start, start + 200, lambda now: [replace(one, onset=start)] if now < start + lasting_s else [])
+    book.run(start, start + 200, lambda now: [replace(one, onset=start - 3)] if now < start + lasting_s else [])
     return book.entries[before].opened_at - start if len(book.entries) > before else None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from paramedic_detector.incidents import joining
-from paramedic_detector.incidents.blame import BESIDE, LEVELS, LINGERING
+from paramedic_detector.incidents.blame import BESIDE, LEVELS, LINGERING, began
 from paramedic_detector.incidents.blame import OPENING as OPENING
 from paramedic_detector.incidents.blame import blamed as blamed
 from paramedic_detector.incidents.blame import causes as causes
@@ -24,6 +24,7 @@ from paramedic_detector.values import Alert
 
 QUIET_S: Final = 8.0  # without an alert for this long, an incident is quiet; longer where calls are rare
 OPENS: Final = 5.0  # an alert below this keeps its incident alive and opens none
+BLIP_S: Final = 1.5  # what is younger may be over before anybody has read about it
 STRONG: Final = 8.0  # from this score an alert opens an incident at once; below it must be seen twice
 TWICE_S: Final = 0.4  # two steps are at least this far apart
 FORGET_S: Final = 4.0  # an alert seen once and not again within this is forgotten
@@ -225,7 +226,8 @@ class Grouper:
         pending = self._pending.setdefault(peer, _Pending(now, now, class_of(group)))
         pending.last = now
         best = max(alert.score for alert in group)
-        if not (best >= STRONG or (best >= OPENS and now - pending.first >= TWICE_S)):
+        twice = best >= OPENS and now - pending.first >= TWICE_S
+        if not (best >= STRONG or twice) or now - began(group) < BLIP_S:
             return False
         entries = topology.entry_services()
         pending.pause_s = self.pauses.pause_s(pending.name, now) if may_wait(group, entries) else 0.0
