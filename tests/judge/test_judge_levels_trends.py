@@ -183,3 +183,14 @@ def test_scores_do_not_depend_on_how_often_they_are_asked_for():
             top = max([top, *(alert.score for alert in levels.score(table, now, np.zeros(table.size, bool)))])
         tops.append(top)
     assert tops[0] == pytest.approx(tops[1], rel=0.1)
+
+
+@pytest.mark.parametrize(("rises_s", "told"), [(40, True), (1, False)])
+def test_memory_that_doubles_in_seconds_and_still_grows_is_told_and_a_step_is_not(rises_s, told):
+    sets = Sets(5, services=1, minutes=4, step_s=1)
+    since = np.clip(np.arange(240.0) - 180, 0, rises_s)
+    sets.put("svc-0", "process.memory.usage", 6e7 * (1 + 3 * since / rises_s) + sets.rng.normal(0, 2e5, 240))
+    found = [one for one in alerts_of(sets, 1) if one.signal is Signal.DRIFT and one.score >= 5]
+    assert bool(found) is told
+    assert all(one.at - START - 180 >= 10 for one in found)
+    assert not told or found[0].at - START - 180 < 35

@@ -20,7 +20,7 @@ from paramedic_detector.scores.levels_alerts import Level, Trend, alert_of, shap
 from paramedic_detector.scores.levels_names import FILL_UP, OPEN_DOWN, OPEN_UP, RESOURCES, Kind
 from paramedic_detector.scores.levels_noise import NAMES, Noise
 from paramedic_detector.scores.levels_rows import BIN_S, RATE_BINS, Rows
-from paramedic_detector.scores.levels_runs import Runs
+from paramedic_detector.scores.levels_runs import FAST_S, Runs
 from paramedic_detector.scores.levels_usual import Usual
 from paramedic_detector.scores.seasons import Seasons
 from paramedic_detector.scores.shape import Shapes
@@ -37,6 +37,9 @@ STALE_STEPS: Final = 2.5  # without a point for so long, nothing is said
 STALE_TREND_S: Final = 900.0
 GAP_S: Final = 300  # a hole in the data this long is skipped
 COMPARE_EVERY_S: Final = 60
+SWELLS: Final = 1.8  # times the highest usual level of memory
+STILL: Final = 1.03  # times the bin before, while it grows
+SWELLING: Final = 6.0  # score of that while it still grows
 MOST_ALERTS: Final = 200
 
 Ints = NDArray[np.int64]
@@ -88,7 +91,7 @@ class Levels:
             self.usual.compare_siblings(self.rows.group)
             self._look_up_limits()
         self.shapes.step(self.runs.value, self.runs.last_at, mine, self.runs.run_since > 0, now)
-        return self._alerts(now) + self._trends(now) + self._odd_shapes(now)
+        return self._alerts(now) + self._trends(now) + self._swelling(now) + self._odd_shapes(now)
 
     # Following the table
 
@@ -218,6 +221,29 @@ class Levels:
         found = self.drifts.judge(self._limits, self._fills & ~self.runs.counter & ~self.rows.ceiling, now)
         found = sorted(found, key=lambda drift: -drift.score)[:MOST_ALERTS]
         return [self._trend(drift, now) for drift in found if now - self.runs.last_at[drift.row] <= STALE_TREND_S]
+
+    def _swelling(self, now: float) -> list[Alert]:
+        """Memory that has doubled within seconds and still grows: no trend of minutes, and a process that dies soon."""
+        runs, usual = self.runs, self.usual
+        with np.errstate(invalid="ignore"):
+            high = runs.value >= SWELLS * usual.high
+            grows = (runs.recent[:, 1:] > STILL * runs.recent[:, :-1]).all(axis=1)
+        fast = (runs.step > 0) & (runs.step < FAST_S) & (now - runs.last_at <= BIN_S * RATE_BINS)
+        memory = (self.rows.kind == Kind.MEMORY) & ~self.rows.ceiling & runs.judged & (runs.run_since > 0)
+        return [self._swollen(int(row), now) for row in np.flatnonzero(memory & high & grows & fast)][:MOST_ALERTS]
+
+    def _swollen(self, row: int, now: float) -> Alert:
+        level = self._level(row, now)
+        limit = float(self._limits[row]) if np.isfinite(self._limits[row]) else None
+        a_second = (level.value - level.middle) / max(1.0, now - level.since)
+        left_s = (limit - level.value) / a_second if limit is not None and limit > level.value else None
+        return trend_alert(
+            Trend(
+                level.key, level.kind, level.percent, SWELLING, level.value, level.middle, a_second, level.since,
+                limit, left_s, left_s, left_s,
+            ),
+            now,
+        )  # fmt: skip
 
     def _trend(self, drift: Drift, now: float) -> Alert:
         row = drift.row
