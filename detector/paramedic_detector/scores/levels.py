@@ -39,6 +39,7 @@ GAP_S: Final = 300  # a hole in the data this long is skipped
 COMPARE_EVERY_S: Final = 60
 SWELLS: Final = 1.8  # times the highest usual level of memory
 STILL: Final = 1.03  # times the bin before, while it grows
+NO_STEP_S: Final = 12.0  # a single step upwards fills two bins
 SWELLING: Final = 6.0  # score of that while it still grows
 MOST_ALERTS: Final = 200
 
@@ -230,6 +231,7 @@ class Levels:
             grows = (runs.recent[:, 1:] > STILL * runs.recent[:, :-1]).all(axis=1)
         fast = (runs.step > 0) & (runs.step < FAST_S) & (now - runs.last_at <= BIN_S * RATE_BINS)
         memory = (self.rows.kind == Kind.MEMORY) & ~self.rows.ceiling & runs.judged & (runs.run_since > 0)
+        memory &= now - runs.run_since >= NO_STEP_S
         return [self._swollen(int(row), now) for row in np.flatnonzero(memory & high & grows & fast)][:MOST_ALERTS]
 
     def _swollen(self, row: int, now: float) -> Alert:
