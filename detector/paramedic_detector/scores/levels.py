@@ -38,8 +38,8 @@ STALE_TREND_S: Final = 900.0
 GAP_S: Final = 300  # a hole in the data this long is skipped
 COMPARE_EVERY_S: Final = 60
 SWELLS: Final = 1.8  # times the highest usual level of memory
+FIRST: Final = 1.15  # already the first of three bins: a single step is over in two
 STILL: Final = 1.03  # times the bin before, while it grows
-NO_STEP_S: Final = 12.0  # a single step upwards fills two bins
 SWELLING: Final = 6.0  # score of that while it still grows
 MOST_ALERTS: Final = 200
 
@@ -227,11 +227,10 @@ class Levels:
         """Memory that has doubled within seconds and still grows: no trend of minutes, and a process that dies soon."""
         runs, usual = self.runs, self.usual
         with np.errstate(invalid="ignore"):
-            high = runs.value >= SWELLS * usual.high
+            high = (runs.value >= SWELLS * usual.high) & (runs.recent[:, 0] >= FIRST * usual.high)
             grows = (runs.recent[:, 1:] > STILL * runs.recent[:, :-1]).all(axis=1)
         fast = (runs.step > 0) & (runs.step < FAST_S) & (now - runs.last_at <= BIN_S * RATE_BINS)
         memory = (self.rows.kind == Kind.MEMORY) & ~self.rows.ceiling & runs.judged & (runs.run_since > 0)
-        memory &= now - runs.run_since >= NO_STEP_S
         return [self._swollen(int(row), now) for row in np.flatnonzero(memory & high & grows & fast)][:MOST_ALERTS]
 
     def _swollen(self, row: int, now: float) -> Alert:
