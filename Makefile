@@ -68,7 +68,7 @@ test: $(VENV)/.dev ## lint, then every test; ARGS="tests/cli -k scorecard" for s
 	$(BIN)/mypy & types=$$!; \
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"; tests=$$?; \
 	wait $$types || exit; [ $$tests = 0 ] || exit $$tests; \
-	$(BIN)/python -m pytest -m slow $$(grep -rl --include="test_*.py" "mark\.slow" tests)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $$(grep -rl --include="test_*.py" "mark\.slow" tests)
 
 kill-test: $(VENV)/.dev ## kill -9 a collector under load, twenty times, and count exactly
 	@PARAMEDIC_KILLS=20 $(BIN)/python -m pytest tests/test_collector_killed.py $(ARGS)
