@@ -14,12 +14,11 @@ from itertools import islice
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from paramedic_collector.windows import KEYS, Resume, SeriesKey, WindowBatch
+from paramedic_collector.windows import Resume, SeriesKey, WindowBatch
 from paramedic_detector.series import closeups
+from paramedic_detector.series.decoding import SEPARATOR, before_new, slots_of
 from paramedic_detector.series.history import Arrivals, History
 from paramedic_detector.series.lines import line
 from paramedic_detector.series.packing import pack, unpack
@@ -34,7 +33,6 @@ from paramedic_detector.series.slots import (
     Kinds,
     Slot,
     Triples,
-    decode,
     joined,
     triples,
     upper_edge_s,
@@ -46,7 +44,6 @@ LEAST_HISTORY_S: Final = 90
 LEVELS_BACK: Final = 10  # slots in which a level that was said still counts as the last
 STALE_COLLECTOR_S: Final = 10  # a collector this far behind the others no longer holds the watermark back
 AHEAD: Final = 60  # batches that are decoded together
-_SEPARATOR: Final = "\x1f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ class SeriesTable:
         if before.has(batch):
             return []
         self._applied[batch.collector] = before.after(batch)
-        found = self._decoded([batch])[0] if ahead is None else ahead
+        found = self._slots_of([batch])[0] if ahead is None else ahead
         return sorted(found, key=lambda slot: slot.ts)
 
     def ahead(self, batches: Iterable[WindowBatch]) -> Iterator[WindowBatch]:
@@ -157,36 +154,10 @@ class SeriesTable:
         Returns:
             How many: those before the first one with a new series, which is not to be known before its time.
         """
-        known = len(batches)
-        for family in KEYS:
-            parts = [(place, rows) for place, one in enumerate(batches) if (rows := one.tables.get(family))]
-            if parts and (new := self._first_new(family, parts)) is not None:
-                known = min(known, new)
-        for batch, slots in zip(batches[:known], self._decoded(batches[:known]), strict=True):
+        known = before_new(batches, self._numbers.__contains__)
+        for batch, slots in zip(batches[:known], self._slots_of(batches[:known]), strict=True):
             self._ahead[batch.collector, batch.sequence] = slots
         return known
-
-    def _decoded(self, batches: Sequence[WindowBatch]) -> list[list[Slot]]:
-        """The slots of each batch, one a second."""
-        found: list[dict[int, Slot]] = [{} for _ in batches]
-        for family in KEYS:
-            parts = [(place, rows) for place, one in enumerate(batches) if (rows := one.tables.get(family))]
-            if not parts:
-                continue
-            rows, of = _put_together(parts)
-            for place, slot in decode(rows, self._number(family, rows), self._kinds, of):
-                home = found[place].setdefault(slot.ts, slot)
-                if home is not slot:
-                    home.take(slot)
-        return [list(slots.values()) for slots in found]
-
-    def _first_new(self, family: str, parts: list[tuple[int, pa.RecordBatch]]) -> int | None:
-        """The first of some batches that has a series that is not known."""
-        rows, of = _put_together([(place, rows.select([*KEYS[family]])) for place, rows in parts])
-        names = _names(family, rows)
-        new = np.array([name not in self._numbers for name in names.dictionary.to_pylist()], bool)
-        found = of[new[names.indices.to_numpy(zero_copy_only=False)]]
-        return int(found.min()) if len(found) else None
 
     def take(self, slot: Slot) -> None:
         """Merge one slot of `read`."""
@@ -202,11 +173,9 @@ class SeriesTable:
     def _say(self, collector: str, watermark: int) -> None:
         self._watermarks[collector] = max(watermark, self._watermarks.get(collector, watermark))
 
-    def _number(self, family: str, rows: pa.RecordBatch) -> NDArray[np.int32]:
-        """The number of the series of each row; new series get the next one."""
-        names = _names(family, rows)
-        numbers = [self._number_of(name) for name in names.dictionary.to_pylist()]
-        return np.asarray(np.array(numbers, np.int32)[names.indices.to_numpy(zero_copy_only=False)])
+    def _slots_of(self, batches: Sequence[WindowBatch]) -> list[list[Slot]]:
+        """The slots of each batch; new series get the next number."""
+        return slots_of(batches, lambda names: np.array([self._number_of(one) for one in names], np.int32), self._kinds)
 
     def _number_of(self, name: str) -> int:
         number = self._numbers.get(name)
@@ -215,7 +184,7 @@ class SeriesTable:
                 self.dropped_series += 1
                 return -1
             number = self._numbers[name] = len(self.keys)
-            family, *parts = name.split(_SEPARATOR)
+            family, *parts = name.split(SEPARATOR)
             self.keys.append(SeriesKey(family, tuple(parts)))
         return number
 
@@ -227,7 +196,7 @@ class SeriesTable:
 
     def number(self, key: SeriesKey) -> int | None:
         """The number of a series, its row in every array over all series."""
-        return self._numbers.get(_SEPARATOR.join((key.family, *key.parts)))
+        return self._numbers.get(SEPARATOR.join((key.family, *key.parts)))
 
     def matching(self, key: SeriesKey) -> NDArray[np.int32]:
         """Numbers of the series that a key with "*" parts stands for."""
@@ -415,20 +384,6 @@ class SeriesTable:
             table._history.merge(slot, slot.ts)
         table._history.prune(table.watermark or 0)
         return table
-
-
-def _put_together(parts: list[tuple[int, pa.RecordBatch]]) -> tuple[pa.RecordBatch, NDArray[np.int32]]:
-    """The rows of several batches in one, and which batch each row is of."""
-    of = np.repeat(np.array([place for place, _ in parts], np.int32), [len(rows) for _, rows in parts])
-    if len(parts) == 1:
-        return parts[0][1], of
-    return pa.Table.from_batches([rows for _, rows in parts]).combine_chunks().to_batches()[0], of
-
-
-def _names(family: str, rows: pa.RecordBatch) -> pa.DictionaryArray:
-    """The name of the series of each row."""
-    columns = [rows.column(name).cast(pa.string()).fill_null("") for name in KEYS[family]]
-    return pc.binary_join_element_wise(pa.scalar(family), *columns, _SEPARATOR).dictionary_encode()
 
 
 def _stands_for(pattern: SeriesKey, key: SeriesKey) -> bool:
