@@ -52,13 +52,18 @@ class OpenIncident:
 
 def culprits_of(incident: OpenIncident, topology: Topology) -> frozenset[str]:
     """The peers that explain most of an incident, with the one that its diagnosis names."""
+    named = {incident.target.peer} if incident.target and incident.target.peer else set()
+    return frozenset(named) | explained_by(incident, topology)
+
+
+def explained_by(incident: OpenIncident, topology: Topology) -> frozenset[str]:
+    """The peers that explain most of an incident, as its alerts alone say."""
     weights: dict[str, float] = defaultdict(float)
     for alert in incident.alerts:
         for peer in suspects(alert, topology):
             weights[peer] += min(alert.score, MOST)
     total = sum(min(alert.score, MOST) for alert in incident.alerts)
-    named = {incident.target.peer} if incident.target and incident.target.peer else set()
-    return frozenset(named | {peer for peer, weight in weights.items() if weight >= CORE * total})
+    return frozenset(peer for peer, weight in weights.items() if weight >= CORE * total)
 
 
 def same_cause(peer: str, group: Sequence[Alert], incident: OpenIncident) -> bool:
@@ -115,7 +120,8 @@ def _last_shown(incident: OpenIncident, cause: str) -> float:
 def one_cause(newer: OpenIncident, older: OpenIncident, topology: Topology) -> bool:
     """Whether two open incidents turn out to be one, so that the newer one goes into the older.
 
-    Never when somebody has begun to do something for the newer one, or when they name different zones.
+    Their alerts must say so: what a diagnosis names may be wrong. Never when somebody has begun to do something for the
+    newer one, or when they name different zones.
     """
     if newer.touched or newer.opened_at - older.opened_at > MERGE_S or not (newer.alerts and older.alerts):
         return False
@@ -123,7 +129,7 @@ def one_cause(newer: OpenIncident, older: OpenIncident, topology: Topology) -> b
         return False
     if newer.target is not None and older.target is not None and newer.target.zone != older.target.zone:
         return False
-    return bool(culprits_of(newer, topology) & culprits_of(older, topology))
+    return bool(explained_by(newer, topology) & explained_by(older, topology))
 
 
 def quiet_after_s(incident: OpenIncident, least: float) -> float:

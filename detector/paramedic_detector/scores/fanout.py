@@ -24,7 +24,7 @@ TIMES: Final = 2.0  # as many calls a request as usual
 LEAST_MORE: Final = 15.0  # calls that nothing explains
 LEAST_EACH: Final = 0.1  # of them, for each request: what hardly any request leads to may change with what users ask
 MIXED: Final = 0.2  # what users ask for changes: spread of the calls a request, as a share of them
-KNOWN_REQUESTS: Final = 1.0  # that a window usually has: below, nothing is known of calls a request
+LEAST_REQUESTS: Final = 10.0  # in a window: what fewer users happen to ask says nothing of the service
 
 
 def fanout(view: View) -> list[Finding]:
@@ -49,9 +49,9 @@ def _finding(view: View, service: str, step: str, window: int) -> Finding | None
     span_s, count = WINDOWS_S[window], view.recent.of(Cell.COUNT)[window]
     served, mine = _alive(view, view.cast.served(service)), _alive(view, view.cast.steps(service)[step])
     usual_requests = float(view.rate[served].sum()) * span_s
-    if usual_requests < KNOWN_REQUESTS:
-        return None
     requests = max(float(count[served].sum()), usual_requests)
+    if requests < LEAST_REQUESTS or not usual_requests:
+        return None
     usual_calls = float(view.rate[mine].sum()) * span_s
     growth = requests / usual_requests
     came_over = _came_over(view, service, step, window, growth) if view.cast.edges[mine[0]] else 0.0
