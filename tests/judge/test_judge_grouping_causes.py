@@ -1,6 +1,7 @@
 """One cause on systems of all kinds: no zones, rare calls, no topology at all, alerts from outside."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from judge_ledger import Ledger
 from judge_rows import T0, batch, edge, op, row
@@ -8,6 +9,7 @@ from judge_rows import T0, batch, edge, op, row
 from paramedic_collector.windows import SeriesKey
 from paramedic_detector.incidents.blame import causes
 from paramedic_detector.incidents.grouping import Merged
+from paramedic_detector.incidents.joining import one_cause
 from paramedic_detector.incidents.topology import Topology
 from paramedic_detector.series.table import SeriesTable
 from paramedic_detector.values import Alert, Signal
@@ -204,6 +206,18 @@ def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
     assert len(book.open) == 2
     changes = book.grouper.update([entry.known() for entry in book.open], [first, second], SHOP, T0 + 4)
     assert Merged("INC-2", "INC-1") in changes
+
+
+def test_a_fault_that_began_when_the_one_before_was_over_is_not_merged_into_it():
+    book = Ledger(SHOP)
+    first, second = gap("shop", "cart", T0), gap("shop", "cart", T0 + 40)
+    for one in (first, replace(second, signal=Signal.ERRORS)):
+        for change in book.grouper.update([], [one], SHOP, one.onset + 3):
+            book._take(change, one.onset + 3)
+    older, newer = [entry.known() for entry in book.open]
+    assert not one_cause(newer, replace(older, handed_back=True), SHOP)
+    assert not one_cause(newer, replace(older, alerts=(replace(first, at=T0 + 20),)), SHOP)
+    assert one_cause(newer, replace(older, alerts=(replace(first, at=T0 + 42),)), SHOP)
 
 
 def test_what_somebody_has_in_hand_is_not_merged():

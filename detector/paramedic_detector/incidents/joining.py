@@ -127,6 +127,8 @@ def one_cause(newer: OpenIncident, older: OpenIncident, topology: Topology) -> b
         return False
     if not began_together(newer.alerts, older.alerts) or Signal.DRIFT in {alert.signal for alert in newer.alerts}:
         return False
+    if older.handed_back or began(newer.alerts) > max(alert.at for alert in older.alerts) + EARLIER_S:
+        return False  # the older one was over when the newer one began
     if newer.target is not None and older.target is not None and newer.target.zone != older.target.zone:
         return False
     return bool(explained_by(newer, topology) & explained_by(older, topology))
