@@ -211,13 +211,15 @@ def test_two_incidents_that_turn_out_to_be_one_are_merged_into_the_older():
 def test_a_fault_that_began_when_the_one_before_was_over_is_not_merged_into_it():
     book = Ledger(SHOP)
     first, second = gap("shop", "cart", T0), gap("shop", "cart", T0 + 40)
-    for one in (first, replace(second, signal=Signal.ERRORS)):
+    for one in (first, replace(second, signal=Signal.SLOW)):
         for change in book.grouper.update([], [one], SHOP, one.onset + 3):
             book._take(change, one.onset + 3)
     older, newer = [entry.known() for entry in book.open]
     assert not one_cause(newer, replace(older, handed_back=True), SHOP)
     assert not one_cause(newer, replace(older, alerts=(replace(first, at=T0 + 20),)), SHOP)
     assert one_cause(newer, replace(older, alerts=(replace(first, at=T0 + 42),)), SHOP)
+    failed = replace(older, alerts=(replace(first, at=T0 + 42, signal=Signal.ERRORS),))
+    assert not one_cause(replace(newer, alerts=(replace(second, signal=Signal.RATE_LIMITED),)), failed, SHOP)
 
 
 def test_what_somebody_has_in_hand_is_not_merged():

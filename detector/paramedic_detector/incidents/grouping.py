@@ -122,6 +122,7 @@ class Grouper:
         """New incidents, and what goes to known ones."""
         opened: list[Opened] = []
         joined: dict[str, list[Alert]] = defaultdict(list)
+        taken = {name for incident in open_incidents for name in incident.fingerprints}
         for peer, group in sorted(causes(alerts, topology).items()):
             for part in joining.split_by_member(peer, group):
                 incident = self._incident_of(peer, part, open_incidents, topology, now)
@@ -132,7 +133,8 @@ class Grouper:
                     self._keep(incident, part, now)
                 elif self._is_enough(peer, part, topology, now):
                     support = [alert for alert in alerts if _supports(alert, part, topology)]
-                    opened.append(Opened((*part, *support), self._waited(peer, now)))
+                    fresh = [alert for alert in part if alert.fingerprint not in taken] or part
+                    opened.append(Opened((*fresh, *support), self._waited(peer, now)))
         return opened, joined
 
     def _add_support(

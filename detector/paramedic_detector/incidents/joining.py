@@ -129,9 +129,18 @@ def one_cause(newer: OpenIncident, older: OpenIncident, topology: Topology) -> b
         return False
     if older.handed_back or began(newer.alerts) > max(alert.at for alert in older.alerts) + EARLIER_S:
         return False  # the older one was over when the newer one began
+    if _fails_otherwise(newer, older):
+        return False
     if newer.target is not None and older.target is not None and newer.target.zone != older.target.zone:
         return False
     return bool(explained_by(newer, topology) & explained_by(older, topology))
+
+
+def _fails_otherwise(newer: OpenIncident, older: OpenIncident) -> bool:
+    """Whether the same calls fail now in a way in which they did not fail in the older incident."""
+    strongest = max(newer.alerts, key=lambda alert: alert.score if alert.signal in TELLING else 0.0)
+    failed = {alert.key for alert in older.alerts if alert.signal in TELLING}
+    return strongest.signal in TELLING and strongest.key in failed and strongest.fingerprint not in older.fingerprints
 
 
 def quiet_after_s(incident: OpenIncident, least: float) -> float:
