@@ -29,6 +29,9 @@ from paramedic_detector.values import Alert, Diagnosis
 
 log = logging.getLogger("paramedic.diagnosis")
 HALF_SURE_CALLS: Final = 4.5  # bad calls after which the evidence counts half, where no model tells
+CLEAR: Final = (
+    0.85  # share by the taxonomy's weights from which a case is no unknown one, however new it is to the model
+)
 MOST_SUSPECTS: Final = 8
 NOTHING: Final = Diagnosis(UNKNOWN, 0.0, {UNKNOWN: 1.0}, (), "nothing is abnormal now")
 
@@ -165,6 +168,9 @@ class Diagnoser:
         told, novelty = model.judge(look.values, look.kind)
         classes = self._joined(told, by_weights, model.classes)
         best = max(classes, key=lambda name: classes[name])
+        clear = max(by_weights, key=lambda name: by_weights[name])
+        if best == UNKNOWN != clear and by_weights[clear] >= CLEAR:
+            return by_weights, share * by_weights[clear]  # new to the model, and plain to the taxonomy
         if best not in model.classes:
             return classes, share * classes[best]
         return classes, model.probability(classes, share, novelty, look.values)
